@@ -1,1 +1,26 @@
 //! A lock-free context tree.
+
+mod blocking;
+mod cancelled;
+mod context;
+mod derive;
+mod error;
+mod handle;
+mod list;
+mod node;
+mod run;
+mod state;
+mod sync;
+mod tree;
+mod wait_cell;
+
+#[cfg(feature = "internal-model")]
+#[doc(hidden)]
+pub mod model;
+
+pub use cancelled::{Cancelled, CancelledOwned};
+pub use context::Context;
+pub use derive::Derive;
+pub use error::{CancelError, Cause, Id, Reason};
+pub use handle::{CancelHandle, DropGuard};
+pub use run::{FutureExt, WithContext};

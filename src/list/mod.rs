@@ -1,0 +1,434 @@
+//! The intrusive list of a node's children, and of its waiters.
+//!
+//! # What it is
+//!
+//! A list of [`Link`]s that live inside the things they link. Anybody pushes at
+//! the head; whoever is done with a link says so on a second stack; one elected
+//! thread at a time unlinks what is on it. Readers walk the list meanwhile. No
+//! lock, and nobody ever waits.
+//!
+//! # How it works
+//!
+//! 1. **push**: one compare-and-swap on `head`. The old head is not touched.
+//! 2. **bury**: one compare-and-swap pushes the link on `dead`. Nothing is
+//!    unlinked.
+//! 3. **reap**: who makes `dead` long enough, or finds the lane orphaned, tries
+//!    for the role in `reaper`. The holder takes the whole stack and unlinks it
+//!    with plain doubly linked list code. Who does not get the role leaves a
+//!    note (`AGAIN`) and goes.
+//! 4. **walk**: count up `walkers`, close `head`, follow `next`.
+//! 5. **free**: if no walk is in the lane, a batch is freed at once, except for
+//!    links that others may point to; those, and all of it if a walk is there,
+//!    wait for the epoch.
+//!
+//! # Words
+//!
+//! ```text
+//! head     newest link | CLOSED | SPLIT | WAITED | PARENT
+//! dead     top link of the dead stack | length (14 bits) | ORPHAN
+//! reaper   IDLE | BUSY | AGAIN
+//! walkers  how many walks are in this lane
+//! ```
+//!
+//! | bit | set by | what others then do |
+//! |---|---|---|
+//! | `CLOSED` | a walk, after the owner's state word is done | a pusher sees the state word and marks its link itself |
+//! | `SPLIT` | who found the head contended | push and walk also the further lanes |
+//! | `WAITED` | the first waiter of the owner | a walk also looks into the wait lane |
+//! | `PARENT` | the first push | the owner is freed through the epoch |
+//! | `ORPHAN` | the drop of the owner's last handle | every burial reaps at once; the reaper that finds the lane empty gives it up |
+//!
+//! # Picture
+//!
+//! ```text
+//! head ─► E ─next─► D ─next─► C ─next─► B ─next─► A
+//!                   ◄─prev─┘  ◄─prev─┘  ◄─prev─┘        E, D: no prev yet
+//! dead ─► B ─reap_next─► D
+//! ```
+//!
+//! # Invariants
+//!
+//! - **L1** Only the holder of `reaper` writes `next` and `prev` of a linked
+//!   link. A pusher writes those of its own, before it is linked.
+//! - **L2** A link's `prev`, if not null, is its predecessor. Null: not known
+//!   yet, or it is the head.
+//! - **L3** Nothing is ever inserted but at the head, and an unlinked link
+//!   keeps its `next`: a walk misses nobody who was there when it closed the
+//!   lane.
+//! - **L4** A linked link keeps the owner of its lane alive.
+//! - **L5** A link is buried once, by whoever owns it then, and not used by
+//!   that thread afterwards.
+//! - **L6** A link is freed only after it is unlinked, by a reaper that
+//!   afterwards read `walkers` as zero, or after every pin of that time.
+//! - **L7** Whoever follows links it does not own holds a pin, taken before it
+//!   counted itself in `walkers`, or holds `reaper`.
+//! - **L8** Of a lane seen ORPHAN and empty, `reaper` is never given back:
+//!   nobody else touches the lane but under a pin.
+//!
+//! # Orderings
+//!
+//! Every change of `head` is a read-modify-write, so each pusher's Release
+//! reaches every later Acquire of `head` whatever came between. That makes the
+//! contents of links visible along `next`, whose own accesses are Relaxed. The
+//! race of a reaper's free with a walker's entry is decided by the order of
+//! read-modify-writes on `walkers`; that of a burial with ORPHAN by their order
+//! on `dead`; that of a reaper leaving with another coming on `reaper`.
+//!
+//! # Progress
+//!
+//! Push and bury are lock-free, walk and reap never wait. A reaper that is
+//! stopped delays memory, nobody's progress.
+//!
+//! Models: `push_vs_walk`, `bury_vs_bury`, `bury_vs_walk`, `orphan_*`.
+
+mod reap;
+mod word;
+
+pub(crate) use reap::{Reaped, free_all};
+pub(crate) use word::Head;
+
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::{AtomicPtr, AtomicU32, Cell, Site, epoch, limits, memory};
+use std::ptr::{NonNull, null_mut};
+use word::Dead;
+
+/// The place in a lane of whatever starts with it.
+#[repr(C)]
+pub(crate) struct Link {
+    /// The next on the dead stack. Written by who buries, then the reaper's.
+    pub(crate) reap_next: Cell<*mut Link>,
+    /// The next newer link, as far as the reaper knows (L2).
+    prev: Cell<*mut Link>,
+    /// The next older link.
+    next: AtomicPtr<Link>,
+}
+
+impl Link {
+    crate::sync::const_fn! {
+        pub(crate) fn new() -> Self {
+            Self {
+                reap_next: Cell::new(null_mut()),
+                prev: Cell::new(null_mut()),
+                next: AtomicPtr::new(null_mut()),
+            }
+        }
+    }
+
+    /// The next older link, for a walk.
+    pub(crate) fn next(&self) -> *mut Link {
+        // Relaxed: by L3 it is a link pushed earlier than this one, whose
+        // contents came with the Acquire of `head` that led here; that it is
+        // not freed yet is L6.
+        self.next.load(Relaxed, Site::LinkNext)
+    }
+}
+
+/// What a lane links.
+///
+/// # Safety
+///
+/// The type starts with its [`Link`] (`repr(C)`).
+pub(crate) unsafe trait Linked {
+    /// Whether nothing but its lane ever pointed to it, so that it need not
+    /// wait for the epoch.
+    ///
+    /// # Safety
+    ///
+    /// `link` is unlinked, and the reaper's.
+    unsafe fn only_its_lane_points_here(link: NonNull<Link>) -> bool;
+
+    /// Frees it, without running any user's code.
+    ///
+    /// # Safety
+    ///
+    /// `link` may be freed by L6.
+    unsafe fn free(link: NonNull<Link>);
+}
+
+/// One list, or one of several lanes that a contended list is split into.
+#[repr(C)]
+pub(crate) struct Lane {
+    head: AtomicPtr<Link>,
+    dead: AtomicPtr<Link>,
+    reaper: AtomicU32,
+    walkers: AtomicU32,
+}
+
+/// What became of a push.
+pub(crate) enum Push {
+    /// Linked.
+    Done,
+    /// Another push was faster, or the head says something new: the head now.
+    Lost(Head),
+}
+
+/// A pin that is made when first needed.
+pub(crate) struct LazyPin(Option<epoch::Guard>);
+
+impl LazyPin {
+    pub(crate) fn new() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn get(&mut self) -> &epoch::Guard {
+        self.0.get_or_insert_with(epoch::pin)
+    }
+}
+
+impl Lane {
+    crate::sync::const_fn! {
+        pub(crate) fn new() -> Self {
+            Self {
+                head: AtomicPtr::new(null_mut()),
+                dead: AtomicPtr::new(null_mut()),
+                reaper: AtomicU32::new(reap::IDLE),
+                walkers: AtomicU32::new(0),
+            }
+        }
+    }
+
+    /// The head, for those who only want to know what to try.
+    #[inline(always)]
+    pub(crate) fn peek(&self) -> Head {
+        // Relaxed: whatever is done with it is decided by a compare-and-swap.
+        Head::from_ptr(self.head.load(Relaxed, Site::HeadPeek))
+    }
+
+    /// Tries to link `link` in front of `head`, which was read here.
+    ///
+    /// If the lane was closed before, the caller sees the owner's state word as
+    /// done from here on.
+    ///
+    /// # Safety
+    ///
+    /// - `link` is not linked, is the caller's alone, and stays valid until it
+    ///   is buried.
+    /// - The caller keeps the owner of the lane alive.
+    #[inline(always)]
+    pub(crate) unsafe fn push(&self, link: NonNull<Link>, head: Head) -> Push {
+        // SAFETY: the link is the caller's and so valid.
+        let linked = unsafe { link.as_ref() };
+        // Relaxed: published by the compare-and-swap below.
+        linked.next.store(head.link(), Relaxed, Site::PushNext);
+        let new = head.with_link(link.as_ptr()).with(Head::PARENT);
+        // Release: publishes the link and all it is the start of; meets the
+        // Acquire in `close`, `first` and the reaper. Acquire: after CLOSED the
+        // pusher must see the owner done; meets the Release in `close`. On
+        // failure Relaxed: the caller looks again.
+        let swapped =
+            self.head
+                .compare_exchange(head.as_ptr(), new.as_ptr(), AcqRel, Relaxed, Site::Push);
+        match swapped {
+            Ok(_) => Push::Done,
+            Err(now) => Push::Lost(Head::from_ptr(now)),
+        }
+    }
+
+    /// Sets `bits` in the head, unless it is closed. What the head was before.
+    ///
+    /// If it was closed, the caller sees the owner's state word as done.
+    pub(crate) fn mark_unless_closed(&self, bits: usize) -> Head {
+        let mut head = self.peek();
+        loop {
+            if head.has(Head::CLOSED) {
+                // Acquire: the owner is done, and the caller goes by that;
+                // meets the Release in `close`.
+                return Head::from_ptr(self.head.load(Acquire, Site::HeadSeenClosed));
+            }
+            // Release: with SPLIT, publishes the lanes; meets the Acquire in
+            // `lanes_seen` and `close`. On failure Relaxed: looked at again.
+            let new = head.with(bits);
+            let swapped = self.head.compare_exchange(
+                head.as_ptr(),
+                new.as_ptr(),
+                Release,
+                Relaxed,
+                Site::HeadMark,
+            );
+            match swapped {
+                Ok(_) => return head,
+                Err(now) => head = Head::from_ptr(now),
+            }
+        }
+    }
+
+    /// The head, with the lanes that a SPLIT in it tells of.
+    pub(crate) fn lanes_seen(&self) -> Head {
+        // Acquire: shows the lanes behind SPLIT; meets the Release in
+        // `mark_unless_closed`.
+        Head::from_ptr(self.head.load(Acquire, Site::HeadLanes))
+    }
+
+    /// Closes the lane: a later push sees the owner done. The head as closed.
+    ///
+    /// The owner's state word is done, as this thread has seen.
+    pub(crate) fn close(&self) -> Head {
+        // Acquire: if another walk closed it, what was pushed before that is
+        // visible here too; meets the Release in `push`.
+        let mut head = Head::from_ptr(self.head.load(Acquire, Site::CloseLoad));
+        while !head.has(Head::CLOSED) {
+            let closed = head.with(Head::CLOSED);
+            // Release: publishes that the owner is done to every later push;
+            // meets the Acquire in `push`. Acquire: shows every link pushed
+            // before; meets the Release there. On failure Acquire: as the load.
+            let swapped = self.head.compare_exchange(
+                head.as_ptr(),
+                closed.as_ptr(),
+                AcqRel,
+                Acquire,
+                Site::Close,
+            );
+            match swapped {
+                Ok(_) => head = closed,
+                Err(now) => head = Head::from_ptr(now),
+            }
+        }
+        head
+    }
+
+    /// The newest link, for a walk that does not close.
+    pub(crate) fn first(&self) -> *mut Link {
+        // Acquire: shows the links; meets the Release in `push`.
+        Head::from_ptr(self.head.load(Acquire, Site::First)).link()
+    }
+
+    /// Counts a walk in. The caller holds a pin (L7).
+    pub(crate) fn enter(&self) {
+        // Acquire: if a reaper read zero before us, we see what it unlinked;
+        // meets the Release in `nobody_walks`.
+        let before = self.walkers.fetch_add(1, Acquire, Site::WalkEnter);
+        debug_assert!(before < u32::MAX / 2);
+    }
+
+    /// Counts a walk out.
+    pub(crate) fn leave(&self) {
+        // Release: our reads come before the free of what we read; meets the
+        // Acquire in `nobody_walks`.
+        self.walkers.fetch_sub(1, Release, Site::WalkLeave);
+    }
+
+    /// Whether no walk can reach what this thread has unlinked.
+    fn nobody_walks(&self) -> bool {
+        // AcqRel, by a read-modify-write: a walk that counts itself in later
+        // in this word's order sees what we unlinked, so it cannot reach it;
+        // one earlier is seen here. Meets `enter` (Release) and `leave`
+        // (Acquire).
+        self.walkers.read_in_order(AcqRel, Site::WalkersRead) == 0
+    }
+
+    /// Gives `link` up: it is unlinked and freed in time. True if the caller
+    /// now has to [`reap`](Self::reap); `pin` is then made if `pinned` says
+    /// that the owner may go away from the moment this returns.
+    ///
+    /// # Safety
+    ///
+    /// `link` is linked in this lane and the caller's to give up (L5).
+    pub(crate) unsafe fn bury(
+        &self,
+        link: NonNull<Link>,
+        batch: usize,
+        pinned: bool,
+        pin: &mut LazyPin,
+    ) -> bool {
+        // Relaxed: a guess, which the compare-and-swap checks.
+        let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::BuryLoad));
+        loop {
+            let new = dead.pushed(link.as_ptr());
+            let reap = new.is_orphan() || new.len() >= batch;
+            if reap && pinned {
+                pin.get();
+            }
+            // SAFETY: the link is ours until the compare-and-swap below.
+            let buried = unsafe { link.as_ref() };
+            // SAFETY: nobody else uses `reap_next` of a link that is not
+            // buried.
+            unsafe { buried.reap_next.set(dead.link()) };
+            // Release: publishes `reap_next`, and that we are done with the
+            // link; meets the Acquire in `take_dead`. On failure Relaxed.
+            let swapped = self.dead.compare_exchange(
+                dead.as_ptr(),
+                new.as_ptr(),
+                Release,
+                Relaxed,
+                Site::Bury,
+            );
+            match swapped {
+                Ok(_) => return reap,
+                Err(now) => dead = Dead::from_ptr(now),
+            }
+        }
+    }
+
+    /// Says that the owner has no handle left: nothing is pushed any more, and
+    /// the reaper that finds the lane empty gives it up.
+    pub(crate) fn orphan(&self) {
+        // Relaxed: a guess, which the compare-and-swap checks.
+        let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::OrphanLoad));
+        loop {
+            let new = dead.orphaned();
+            // Release: publishes every push, and the owner's count of lanes,
+            // to the reaper that acts on ORPHAN; meets the Acquire in
+            // `take_dead`. On failure Relaxed.
+            let swapped = self.dead.compare_exchange(
+                dead.as_ptr(),
+                new.as_ptr(),
+                Release,
+                Relaxed,
+                Site::Orphan,
+            );
+            match swapped {
+                Ok(_) => return,
+                Err(now) => dead = Dead::from_ptr(now),
+            }
+        }
+    }
+
+    /// Empties the lane for good: what was buried and not reaped, and whether a
+    /// walk may be looking at it.
+    ///
+    /// # Safety
+    ///
+    /// Nobody pushes, buries or reaps here any more, and all of that comes
+    /// before this call.
+    pub(crate) unsafe fn clear(&self) -> (*mut Link, bool) {
+        // Relaxed: nobody adds to it any more.
+        let chain = Dead::from_ptr(self.dead.load(Relaxed, Site::ClearDead)).link();
+        // Relaxed: a walk that counts itself in from now on sees this; meets
+        // the Acquire in `enter`, by way of `nobody_walks`.
+        self.head
+            .store(Head::EMPTY.as_ptr(), Relaxed, Site::ClearHead);
+        (chain, !self.nobody_walks())
+    }
+
+    /// The dead links that were not reaped yet, for counting.
+    #[cfg(feature = "internal-model")]
+    pub(crate) fn unreaped(&self) -> usize {
+        Dead::from_ptr(self.dead.load(Relaxed, Site::CountDead)).len()
+    }
+}
+
+/// Moves a `T` to the heap, where lanes can link it.
+#[inline(always)]
+pub(crate) fn alloc<T: Linked>(value: T) -> NonNull<T> {
+    const {
+        assert!(
+            align_of::<T>() > Head::BITS,
+            "the head keeps bits in the address"
+        )
+    };
+    let at = memory::alloc(value);
+    assert!(
+        word::address_fits(at.addr().get()),
+        "the top 16 bits of a heap address must be zero"
+    );
+    at
+}
+
+/// How many dead links a lane may collect before somebody reaps.
+pub(crate) fn batch(split: bool) -> usize {
+    if split {
+        limits::BATCH_SPLIT
+    } else {
+        limits::BATCH
+    }
+}

@@ -1,0 +1,288 @@
+//! The elected reaper: unlinks and frees what was buried.
+//!
+//! | `reaper` | meaning |
+//! |---|---|
+//! | `IDLE` | nobody reaps |
+//! | `BUSY` | somebody does |
+//! | `AGAIN` | somebody does, and must look once more before leaving |
+
+use super::{Dead, Head, Lane, LazyPin, Link, Linked};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::{Site, prefetch, recheck};
+use std::ptr::{NonNull, null_mut};
+
+pub(super) const IDLE: u32 = 0;
+const BUSY: u32 = 1;
+const AGAIN: u32 = 2;
+
+/// What a reap found.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reaped {
+    /// The lane lives on, or somebody else sees to it.
+    Open,
+    /// The lane is orphaned and empty, and this call is the one to give it up
+    /// (L8).
+    Emptied,
+}
+
+impl Lane {
+    /// Unlinks what is buried, unless somebody is at it, who then looks again.
+    ///
+    /// # Safety
+    ///
+    /// The lane links `T`s only. If its owner may go away meanwhile, `pin` is
+    /// made.
+    pub(crate) unsafe fn reap<T: Linked>(&self, pin: &mut LazyPin) -> Reaped {
+        if !self.take_role() {
+            return Reaped::Open;
+        }
+        loop {
+            let dead = self.take_dead();
+            if !dead.link().is_null() {
+                // SAFETY: we hold the role, and the batch is ours.
+                unsafe { self.unlink_all(dead.link()) };
+                // SAFETY: it is unlinked; the links are `T`s.
+                unsafe { self.dispose::<T>(dead.link(), pin) };
+            }
+            if dead.is_orphan() && self.is_empty() {
+                // The role is kept for ever (L8): whoever still comes for it
+                // leaves again.
+                return Reaped::Emptied;
+            }
+            if self.leave_role() {
+                return Reaped::Open;
+            }
+        }
+    }
+
+    fn take_role(&self) -> bool {
+        // Acquire: shows what the last reaper did to the links; meets the
+        // Release in `leave_role`. On failure Relaxed: the swap decides.
+        if self
+            .reaper
+            .compare_exchange(IDLE, BUSY, Acquire, Relaxed, Site::RoleTake)
+            .is_ok()
+        {
+            return true;
+        }
+        // Release: what we buried is seen by who looks again because of us;
+        // meets the Acquire in `leave_role`. Acquire: as above, should the
+        // role have come free meanwhile.
+        self.reaper.swap(AGAIN, AcqRel, Site::RoleAgain) == IDLE
+    }
+
+    /// Gives the role back; false if somebody came for it meanwhile.
+    fn leave_role(&self) -> bool {
+        // Release: the next reaper sees what we did; meets the Acquire in
+        // `take_role`. On failure Relaxed: the swap below acquires.
+        match self
+            .reaper
+            .compare_exchange(BUSY, IDLE, Release, Relaxed, Site::RoleLeave)
+        {
+            Ok(_) => true,
+            Err(_) if !recheck(Site::RoleLookAgain) => {
+                self.reaper.swap(IDLE, Release, Site::RoleLeave);
+                true
+            }
+            Err(_) => {
+                // Acquire: what the one who left AGAIN buried comes before our
+                // next look; meets the Release in `take_role`. A swap: a note
+                // left after it must not be overwritten unread.
+                self.reaper.swap(BUSY, Acquire, Site::RoleStay);
+                false
+            }
+        }
+    }
+
+    fn take_dead(&self) -> Dead {
+        // Relaxed: a guess, which the compare-and-swap checks.
+        let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::TakeLoad));
+        loop {
+            // Acquire: shows the links, and with ORPHAN all that was ever
+            // pushed; meets the Release in `bury` and `orphan`. Also where
+            // nothing changes: that ORPHAN is not set yet must be decided in
+            // the order of this word. On failure Relaxed.
+            let taken = dead.taken();
+            let swapped = self.dead.compare_exchange(
+                dead.as_ptr(),
+                taken.as_ptr(),
+                Acquire,
+                Relaxed,
+                Site::TakeDead,
+            );
+            match swapped {
+                Ok(_) => return dead,
+                Err(now) => dead = Dead::from_ptr(now),
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        // Relaxed: asked only after ORPHAN, whose Acquire showed every push.
+        Head::from_ptr(self.head.load(Relaxed, Site::ReapEmpty))
+            .link()
+            .is_null()
+    }
+
+    /// # Safety
+    ///
+    /// The caller holds the role, and `batch` is what it took from `dead`.
+    unsafe fn unlink_all(&self, batch: *mut Link) {
+        let mut at = batch;
+        while let Some(link) = NonNull::new(at) {
+            // SAFETY: a buried link is valid until it is disposed of (L6).
+            let link = unsafe { link.as_ref() };
+            // SAFETY: `prev` is ours, by the role (L1).
+            prefetch(unsafe { link.prev.get() });
+            prefetch(link.next());
+            // SAFETY: `reap_next` is ours since the link was buried.
+            at = unsafe { link.reap_next.get() };
+        }
+        let mut at = batch;
+        while let Some(link) = NonNull::new(at) {
+            // SAFETY: we hold the role, and the link is linked (L5).
+            unsafe { self.unlink(link) };
+            // SAFETY: valid as above.
+            let link = unsafe { link.as_ref() };
+            // SAFETY: ours as above.
+            at = unsafe { link.reap_next.get() };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller holds the role, and `at` is linked here.
+    unsafe fn unlink(&self, at: NonNull<Link>) {
+        // SAFETY: linked, so valid.
+        let link = unsafe { at.as_ref() };
+        // Relaxed: by L1 only reapers write it, and we hold the role.
+        let next = link.next.load(Relaxed, Site::UnlinkNext);
+        loop {
+            // SAFETY: by the role (L1).
+            let prev = unsafe { link.prev.get() };
+            if let Some(prev) = NonNull::new(prev) {
+                // SAFETY: by L2 it is the predecessor, linked and valid.
+                let prev = unsafe { prev.as_ref() };
+                // Relaxed: a walk that may not see the old `next` any more is
+                // ordered after this by `walkers` (L6).
+                prev.next.store(next, Relaxed, Site::UnlinkPrev);
+                // SAFETY: `next` is linked, or null.
+                return unsafe { set_prev(next, prev) };
+            }
+            // Acquire: shows the links pushed since the last look, which we
+            // are about to read; meets the Release in `push`.
+            let head = Head::from_ptr(self.head.load(Acquire, Site::UnlinkHead));
+            if head.link() == at.as_ptr() {
+                let new = head.with_link(next);
+                // Relaxed: as a read-modify-write it passes on what the pushers
+                // released; for walks see above. On failure Relaxed: a push or
+                // a bit came between, look again.
+                let swapped = self.head.compare_exchange(
+                    head.as_ptr(),
+                    new.as_ptr(),
+                    Relaxed,
+                    Relaxed,
+                    Site::UnlinkSwap,
+                );
+                if swapped.is_ok() {
+                    // SAFETY: `next` is linked, or null.
+                    return unsafe { set_prev(next, null_mut()) };
+                }
+            } else {
+                // SAFETY: we hold the role, and saw this head by an Acquire.
+                unsafe { fill_prev(head.link()) };
+            }
+        }
+    }
+
+    /// Frees what was unlinked, now or when nobody can be looking.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the role, has unlinked the batch, and it links `T`s.
+    unsafe fn dispose<T: Linked>(&self, batch: *mut Link, pin: &mut LazyPin) {
+        let mut later = batch;
+        if self.nobody_walks() {
+            later = null_mut();
+            let mut at = batch;
+            while let Some(link) = NonNull::new(at) {
+                // SAFETY: not freed yet.
+                let links = unsafe { link.as_ref() };
+                // SAFETY: ours since it was buried.
+                at = unsafe { links.reap_next.get() };
+                // SAFETY: unlinked, and ours.
+                if unsafe { T::only_its_lane_points_here(link) } || !recheck(Site::FreeAfterEpoch) {
+                    // SAFETY: L6, as no walk is in the lane.
+                    unsafe { T::free(link) };
+                } else {
+                    // SAFETY: ours since it was buried.
+                    unsafe { links.reap_next.set(later) };
+                    later = link.as_ptr();
+                }
+            }
+        } else if !recheck(Site::FreeDespiteWalk) {
+            // SAFETY: none; this is a seeded bug, which only a model can plant.
+            return unsafe { free_all::<T>(batch) };
+        }
+        if !later.is_null() {
+            // SAFETY: the batch is unlinked and nobody else's; what is freed
+            // may be freed by any thread.
+            unsafe { pin.get().defer(move || free_all::<T>(later)) };
+        }
+    }
+}
+
+/// Writes `prev` of every link from `head` down to the first that has it.
+///
+/// # Safety
+///
+/// The caller holds the role, and `head` is the head, read by an Acquire.
+unsafe fn fill_prev(head: *mut Link) {
+    let mut at = head;
+    while let Some(newer) = NonNull::new(at) {
+        // SAFETY: linked, so valid.
+        let newer = unsafe { newer.as_ref() };
+        // Relaxed: as in `unlink`; a pusher's own write came with the head.
+        let next = newer.next.load(Relaxed, Site::FillNext);
+        let Some(older) = NonNull::new(next) else {
+            return;
+        };
+        // SAFETY: linked, so valid.
+        let older = unsafe { older.as_ref() };
+        // SAFETY: by the role (L1).
+        if !unsafe { older.prev.get() }.is_null() {
+            return;
+        }
+        // SAFETY: by the role (L1).
+        unsafe { older.prev.set(at) };
+        at = next;
+    }
+}
+
+/// # Safety
+///
+/// The caller holds the role, and `link` is linked or null.
+unsafe fn set_prev(link: *mut Link, prev: *const Link) {
+    if let Some(link) = NonNull::new(link) {
+        // SAFETY: linked, so valid.
+        let link = unsafe { link.as_ref() };
+        // SAFETY: by the role (L1).
+        unsafe { link.prev.set(prev.cast_mut()) };
+    }
+}
+
+/// # Safety
+///
+/// Every link of the chain may be freed (L6), and they are `T`s.
+pub(crate) unsafe fn free_all<T: Linked>(chain: *mut Link) {
+    let mut at = chain;
+    while let Some(link) = NonNull::new(at) {
+        // SAFETY: not freed yet.
+        let links = unsafe { link.as_ref() };
+        // SAFETY: the chain is ours.
+        at = unsafe { links.reap_next.get() };
+        // SAFETY: by the caller.
+        unsafe { T::free(link) };
+    }
+}

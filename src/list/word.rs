@@ -1,0 +1,156 @@
+//! The two packed words of a lane, as plain values.
+
+use super::Link;
+
+const _: () = assert!(
+    usize::BITS == 64,
+    "lanes keep a length in the top bits of a pointer: 64-bit targets only"
+);
+
+/// A value of `head`: the newest link and four bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head(*mut Link);
+
+impl Head {
+    /// Set by a walk once the owner is done; a later pusher sees that.
+    pub(crate) const CLOSED: usize = 0b0001;
+    /// Set when further lanes exist; push and walk those too.
+    pub(crate) const SPLIT: usize = 0b0010;
+    /// Set when the owner was first waited for; a walk looks there too.
+    pub(crate) const WAITED: usize = 0b0100;
+    /// Set by every push: others may point to the owner.
+    pub(crate) const PARENT: usize = 0b1000;
+
+    pub(super) const BITS: usize = Self::CLOSED | Self::SPLIT | Self::WAITED | Self::PARENT;
+
+    /// Without links, and closed.
+    pub(super) const EMPTY: Self = Self(std::ptr::without_provenance_mut(Self::CLOSED));
+
+    pub(super) fn from_ptr(word: *mut Link) -> Self {
+        Self(word)
+    }
+
+    pub(super) fn as_ptr(self) -> *mut Link {
+        self.0
+    }
+
+    pub(crate) fn link(self) -> *mut Link {
+        self.0.map_addr(|addr| addr & !Self::BITS)
+    }
+
+    /// Whether any of `bits` is set.
+    pub(crate) fn has(self, bits: usize) -> bool {
+        self.0.addr() & bits != 0
+    }
+
+    pub(super) fn with(self, bits: usize) -> Self {
+        Self(self.0.map_addr(|addr| addr | bits))
+    }
+
+    /// The same bits over another link.
+    pub(super) fn with_link(self, link: *mut Link) -> Self {
+        debug_assert_eq!(link.addr() & Self::BITS, 0);
+        Self(link.map_addr(|addr| addr | (self.0.addr() & Self::BITS)))
+    }
+}
+
+const LEN_SHIFT: u32 = 48;
+const ONE: usize = 1 << LEN_SHIFT;
+const MAX_LEN: usize = (1 << 14) - 1;
+const LEN: usize = MAX_LEN << LEN_SHIFT;
+const ORPHAN: usize = 1 << 63;
+const ADDRESS: usize = ONE - 1;
+
+/// A value of `dead`: the top of the stack, its length, and ORPHAN.
+#[derive(Clone, Copy)]
+pub(super) struct Dead(*mut Link);
+
+impl Dead {
+    pub(super) fn from_ptr(word: *mut Link) -> Self {
+        Self(word)
+    }
+
+    pub(super) fn as_ptr(self) -> *mut Link {
+        self.0
+    }
+
+    pub(super) fn link(self) -> *mut Link {
+        self.0.map_addr(|addr| addr & ADDRESS)
+    }
+
+    pub(super) fn len(self) -> usize {
+        (self.0.addr() & LEN) >> LEN_SHIFT
+    }
+
+    pub(super) fn is_orphan(self) -> bool {
+        self.0.addr() & ORPHAN != 0
+    }
+
+    /// One more on the stack. The length stops at its maximum, where every
+    /// burial reaps anyway.
+    pub(super) fn pushed(self, link: *mut Link) -> Self {
+        debug_assert_eq!(link.addr() & !ADDRESS, 0, "checked when it was allocated");
+        let len = (self.len() + 1).min(MAX_LEN);
+        let orphan = self.0.addr() & ORPHAN;
+        Self(link.map_addr(|addr| addr | len << LEN_SHIFT | orphan))
+    }
+
+    pub(super) fn orphaned(self) -> Self {
+        Self(self.0.map_addr(|addr| addr | ORPHAN))
+    }
+
+    /// An empty stack that is as orphaned as this one.
+    pub(super) fn taken(self) -> Self {
+        Self(std::ptr::without_provenance_mut(self.0.addr() & ORPHAN))
+    }
+}
+
+/// Whether a link may lie at this address: the top 16 bits are the lane's.
+pub(super) fn address_fits(addr: usize) -> bool {
+    addr & !ADDRESS == 0
+}
+
+#[cfg(all(test, not(crossbeam_loom)))]
+mod tests {
+    use super::*;
+
+    #[repr(align(16))]
+    struct Aligned(Link);
+
+    #[test]
+    fn head_keeps_link_and_bits_apart() {
+        let link = Aligned(Link::new());
+        let at = std::ptr::from_ref(&link.0).cast_mut();
+        for bits in 0..16 {
+            let head = Head::from_ptr(std::ptr::null_mut())
+                .with(bits)
+                .with_link(at);
+            assert_eq!(head.link(), at);
+            for bit in [Head::CLOSED, Head::SPLIT, Head::WAITED, Head::PARENT] {
+                assert_eq!(head.has(bit), bits & bit != 0);
+            }
+        }
+    }
+
+    #[test]
+    fn dead_counts_and_saturates() {
+        let link = Link::new();
+        let at = std::ptr::from_ref(&link).cast_mut();
+        let mut dead = Dead::from_ptr(std::ptr::null_mut());
+        for n in 1..=MAX_LEN + 3 {
+            dead = dead.pushed(at);
+            assert_eq!(dead.len(), n.min(MAX_LEN));
+            assert_eq!(dead.link(), at);
+            assert!(!dead.is_orphan());
+        }
+        let dead = dead.orphaned();
+        assert!(dead.is_orphan());
+        assert_eq!((dead.link(), dead.len()), (at, MAX_LEN));
+        assert!(dead.taken().is_orphan());
+        assert_eq!(
+            (dead.taken().link(), dead.taken().len()),
+            (std::ptr::null_mut(), 0)
+        );
+        assert!(dead.taken().pushed(at).is_orphan());
+    }
+}

@@ -1,0 +1,85 @@
+//! Seams for `loom-tests`, `fuzz` and this crate's own tests. Outside semver.
+
+use crate::Context;
+
+/// How many heap objects of the library exist: nodes, waiters, lanes.
+pub fn live_objects() -> usize {
+    crate::sync::testing::live_objects()
+}
+
+/// Dead children of `context` that are still linked, V10's small constant.
+pub fn unreaped(context: &Context) -> usize {
+    context.node().unreaped()
+}
+
+/// Sets the handle count of `context`. Leaks the context, or worse, unless it
+/// is set back.
+pub fn pretend_handles(context: &Context, count: usize) {
+    context.node().pretend_handles(count);
+}
+
+/// Dead children that a lane collects before somebody reaps.
+pub const BATCH: usize = crate::sync::limits::BATCH;
+/// The same for a lane of a split list.
+pub const BATCH_SPLIT: usize = crate::sync::limits::BATCH_SPLIT;
+
+/// Gives deferred memory back as far as no pin forbids it.
+#[cfg(not(crossbeam_loom))]
+pub fn collect() {
+    crate::sync::testing::collect();
+}
+
+/// Splits the list of `context` into lanes, as contention does.
+pub fn split(context: &Context) {
+    context.node().split();
+}
+
+/// What the model harness needs of the facade.
+#[cfg(crossbeam_loom)]
+pub mod harness {
+    use crate::sync::{Site, Weakening, testing};
+
+    /// Starts an execution; with `focus`, without the collector's own
+    /// interleavings.
+    pub fn begin(focus: bool) {
+        testing::begin(focus);
+    }
+
+    /// Ends it: fails if anything leaked.
+    pub fn end() {
+        testing::end();
+    }
+
+    /// A site, and a way to weaken it.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub struct Bug(Site, Weakening);
+
+    impl std::fmt::Debug for Bug {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "{:?}.{:?}", self.0, self.1)
+        }
+    }
+
+    impl Bug {
+        /// The bug of this name, as `Debug` writes it.
+        pub fn parse(name: &str) -> Option<Bug> {
+            let all = Site::ALL
+                .iter()
+                .flat_map(|&site| Weakening::ALL.iter().map(move |&how| Bug(site, how)));
+            all.into_iter().find(|bug| format!("{bug:?}") == name)
+        }
+
+        /// Every bug that an operation seen so far could have.
+        pub fn seen() -> Vec<Bug> {
+            testing::seen()
+                .into_iter()
+                .map(|(site, how)| Bug(site, how))
+                .collect()
+        }
+
+        /// Plants this bug.
+        pub fn plant(self) {
+            testing::seed(Some((self.0, self.1)));
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! What a node of the tree is made of, and who may touch which field when.
+//!
+//! | field | written by | read by |
+//! |---|---|---|
+//! | `link` | see the list | see the list |
+//! | `state` | see the state word | anybody with a handle, or in a walk |
+//! | `children` | see the list | anybody with a handle, walks, the reaper |
+//! | `handles` | whoever clones or drops a handle; with ORPHAN, whoever gives a lane up | the same; walks that count |
+//! | `parent`, `kind` | the constructor | anybody who may see the node |
+//! | `lane` | the constructor, before the push | walks; the thread that detaches the node |
+//! | `waits` | see the list | waits with a handle, the canceller, the thread that detaches the node |
+//! | `extension` | installed once, by anybody with a handle | anybody who may see the node |
+//! | `number` | set once, by anybody who asks for the id | the same |
+//!
+//! # Invariants
+//!
+//! - **N1** While `handles` counts at least one, the node is valid, attached to
+//!   its parent, and its ancestors are valid too.
+//! - **N2** With no handle, and ORPHAN set, the count is that of the lanes not
+//!   given up, plus one while the lanes are being orphaned. Nobody attaches.
+//! - **N3** A count of zero: the node is being detached by one thread, or dead.
+//! - **N4** A node in which PARENT was ever set in `children.head` is freed
+//!   through the epoch. The others have no children that could point to them.
+//! - **N5** `extension` and what it points to live as long as the node.
+
+use crate::list::{self, Head, Lane, Link, Linked};
+use crate::state::AtomicState;
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::{AtomicPtr, AtomicUsize, Site, const_fn, lane_count, memory, shared_static};
+use std::borrow::Cow;
+use std::ptr::{NonNull, null, null_mut};
+
+/// What a node is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Background,
+    Todo,
+    Cancel,
+    /// A cancel from above stops here.
+    Shield,
+    Derived,
+}
+
+/// One node of the tree.
+#[repr(C, align(16))]
+pub(crate) struct Node {
+    // The words that a walk touches come first.
+    pub(crate) link: Link,
+    pub(crate) state: AtomicState<Node>,
+    pub(crate) children: Lane,
+    pub(crate) handles: AtomicUsize,
+    pub(crate) parent: *const Node,
+    pub(crate) lane: u16,
+    pub(crate) kind: Kind,
+    pub(crate) waits: Lane,
+    extension: AtomicPtr<Extension>,
+    pub(crate) number: AtomicUsize,
+}
+
+/// In `handles`: no handle is left, the count is one of lanes (N2).
+pub(crate) const ORPHAN: usize = 1 << 63;
+/// More handles than this abort: nobody can hold that many without leaking
+/// them, and a count that wraps would free a node in use.
+pub(crate) const MAX_HANDLES: usize = isize::MAX as usize;
+
+#[cfg(not(crossbeam_loom))]
+const _: () = assert!(size_of::<Node>() <= 128);
+
+/// What few nodes have.
+struct Extension {
+    name: Option<Cow<'static, str>>,
+    lanes: AtomicPtr<Lanes>,
+}
+
+/// The further lanes of a contended list.
+struct Lanes(Box<[NonNull<PaddedLane>]>);
+
+/// A lane on cache lines of its own.
+
+#[repr(align(128))]
+struct PaddedLane(Lane);
+
+// SAFETY: the raw pointers lead to nodes that are valid by N1 and L4, and all
+// that changes is atomic or guarded by the list's roles.
+unsafe impl Send for Node {}
+// SAFETY: the same.
+unsafe impl Sync for Node {}
+
+shared_static! {
+    static BACKGROUND: Node = Node::new(null(), Kind::Background, 1, null_mut());
+}
+shared_static! {
+    static TODO: Node = Node::new(null(), Kind::Todo, 1, null_mut());
+}
+
+const fn pointer_to(node: &'static Node) -> NonNull<Node> {
+    match NonNull::new(std::ptr::from_ref(node).cast_mut()) {
+        Some(node) => node,
+        None => unreachable!(),
+    }
+}
+
+const_fn! {
+    pub(crate) fn background() -> NonNull<Node> {
+        let node: &Node = &BACKGROUND;
+        pointer_to(node)
+    }
+}
+const_fn! {
+    pub(crate) fn todo() -> NonNull<Node> {
+        let node: &Node = &TODO;
+        pointer_to(node)
+    }
+}
+
+impl Node {
+    const_fn! {
+        fn new(parent: *const Node, kind: Kind, handles: usize, extension: *mut Extension) -> Self {
+            Self {
+                link: Link::new(),
+                state: AtomicState::live(),
+                children: Lane::new(),
+                handles: AtomicUsize::new(handles),
+                parent,
+                lane: 0,
+                kind,
+                waits: Lane::new(),
+                extension: AtomicPtr::new(extension),
+                number: AtomicUsize::new(0),
+            }
+        }
+    }
+
+    /// A node with `handles` handles, not attached yet.
+    pub(crate) fn alloc(
+        parent: NonNull<Node>,
+        kind: Kind,
+        handles: usize,
+        name: Option<Cow<'static, str>>,
+    ) -> NonNull<Node> {
+        let extension = match name {
+            None => null_mut(),
+            Some(_) => Extension::alloc(name).as_ptr(),
+        };
+        list::alloc(Node::new(parent.as_ptr(), kind, handles, extension))
+    }
+
+    /// `background` and `todo`: never done, never freed, without a list.
+    #[inline(always)]
+    pub(crate) fn is_static(&self) -> bool {
+        matches!(self.kind, Kind::Background | Kind::Todo)
+    }
+
+    /// The parent, if this node is in its list.
+    #[inline(always)]
+    pub(crate) fn attached_to(&self) -> Option<&Node> {
+        // SAFETY: null only for the statics; else valid by N1 and L4 for
+        // whoever may use `self`.
+        unsafe { self.parent.as_ref() }.filter(|parent| !parent.is_static())
+    }
+
+    /// The parent, also one whose list this node is not in.
+    pub(crate) fn above(&self) -> Option<&Node> {
+        // SAFETY: as in `attached_to`.
+        unsafe { self.parent.as_ref() }
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.extension()?.name.as_deref()
+    }
+
+    fn extension(&self) -> Option<&Extension> {
+        // Acquire: shows what it points to; meets the Release in
+        // `split_lanes`.
+        let at = self.extension.load(Acquire, Site::ExtensionLoad);
+        // SAFETY: valid as long as the node (N5).
+        unsafe { at.as_ref() }
+    }
+
+    /// The further lanes, none before there is contention.
+    fn lanes(&self) -> &[NonNull<PaddedLane>] {
+        let Some(extension) = self.extension() else {
+            return &[];
+        };
+        // Acquire: shows the lanes; meets the Release in `split_lanes`.
+        let at = extension.lanes.load(Acquire, Site::LanesLoad);
+        // SAFETY: valid as long as the node (N5).
+        unsafe { at.as_ref() }.map_or(&[], |lanes| &lanes.0)
+    }
+
+    /// How many lanes the list has, as `head` of its first lane tells.
+    pub(crate) fn lane_count(&self, head: Head) -> usize {
+        if head.has(Head::SPLIT) {
+            1 + self.lanes().len()
+        } else {
+            1
+        }
+    }
+
+    /// A lane by its number: 0 is the one in the node itself.
+    #[inline(always)]
+    pub(crate) fn lane(&self, number: usize) -> &Lane {
+        match number {
+            0 => &self.children,
+            // SAFETY: a lane is valid as long as the node (N5).
+            n => unsafe { &self.lanes()[n - 1].as_ref().0 },
+        }
+    }
+
+    /// Splits the list, unless that has been done or the list is closed.
+    #[cold]
+    pub(crate) fn split_lanes(&self) {
+        let extension = match self.extension() {
+            Some(extension) => extension,
+            None => {
+                let new = Extension::alloc(None);
+                // Release: publishes the extension; meets the Acquire in
+                // `extension`. On failure Acquire: we use the other's.
+                match self.extension.compare_exchange(
+                    null_mut(),
+                    new.as_ptr(),
+                    Release,
+                    Acquire,
+                    Site::ExtensionInstall,
+                ) {
+                    // SAFETY: valid as long as the node (N5).
+                    Ok(_) => unsafe { new.as_ref() },
+                    Err(other) => {
+                        // SAFETY: never published.
+                        unsafe { memory::free(new) };
+                        // SAFETY: valid as long as the node (N5).
+                        unsafe { &*other }
+                    }
+                }
+            }
+        };
+        // Relaxed: only asks whether there is something to do.
+        if extension.lanes.load(Relaxed, Site::LanesPeek).is_null() {
+            let new = Lanes::alloc();
+            // Release: publishes the lanes; meets the Acquire in `lanes`. On
+            // failure Relaxed: the other's are not used here.
+            let installed = extension.lanes.compare_exchange(
+                null_mut(),
+                new.as_ptr(),
+                Release,
+                Relaxed,
+                Site::LanesInstall,
+            );
+            if installed.is_err() {
+                // SAFETY: never published.
+                unsafe { Lanes::free(new) };
+            }
+        }
+        self.children.mark_unless_closed(Head::SPLIT);
+    }
+
+    /// Frees the node.
+    ///
+    /// # Safety
+    ///
+    /// It is dead (N3), unlinked, and nobody can reach it any more (L6, N4).
+    pub(crate) unsafe fn free(at: NonNull<Node>) {
+        // SAFETY: still valid here.
+        let node = unsafe { at.as_ref() };
+        // Relaxed: whoever frees a node comes after all its users.
+        let extension = node.extension.load(Relaxed, Site::FreeLoad);
+        if let Some(extension) = NonNull::new(extension) {
+            // SAFETY: still valid here (N5).
+            let lanes = unsafe { extension.as_ref() }
+                .lanes
+                .load(Relaxed, Site::FreeLoad);
+            if let Some(lanes) = NonNull::new(lanes) {
+                // SAFETY: the node's own, and it goes (N5).
+                unsafe { Lanes::free(lanes) };
+            }
+            // SAFETY: the same.
+            unsafe { memory::free(extension) };
+        }
+        // SAFETY: by the caller.
+        unsafe { memory::free(at) };
+    }
+}
+
+impl Extension {
+    fn alloc(name: Option<Cow<'static, str>>) -> NonNull<Extension> {
+        memory::alloc(Extension {
+            name,
+            lanes: AtomicPtr::new(null_mut()),
+        })
+    }
+}
+
+impl Lanes {
+    fn alloc() -> NonNull<Lanes> {
+        let lanes = (0..lane_count()).map(|_| memory::alloc(PaddedLane(Lane::new())));
+        memory::alloc(Lanes(lanes.collect()))
+    }
+
+    /// # Safety
+    ///
+    /// They came from `alloc`, and nobody uses them any more.
+    unsafe fn free(at: NonNull<Lanes>) {
+        // SAFETY: still valid here.
+        for &lane in &unsafe { at.as_ref() }.0 {
+            // SAFETY: by the caller.
+            unsafe { memory::free(lane) };
+        }
+        // SAFETY: by the caller.
+        unsafe { memory::free(at) };
+    }
+}
+
+// SAFETY: `link` is the first field, and the layout is C's.
+unsafe impl Linked for Node {
+    unsafe fn only_its_lane_points_here(link: NonNull<Link>) -> bool {
+        // SAFETY: a link in a children lane starts a node.
+        let node = unsafe { link.cast::<Node>().as_ref() };
+        !node.children.peek().has(Head::PARENT | Head::SPLIT)
+    }
+
+    unsafe fn free(link: NonNull<Link>) {
+        // SAFETY: by the caller.
+        unsafe { Node::free(link.cast()) };
+    }
+}

@@ -1,0 +1,213 @@
+//! The state word: whether a context is done, why, and who did it.
+//!
+//! # How it works
+//!
+//! A word is a pointer with a tag in its low bits. Zero means live. The first
+//! compare-and-swap away from zero decides everything there is to know about
+//! the end of the context; afterwards only the SETTLED bit is ever added.
+//!
+//! | tag | pointer | meaning | who writes it |
+//! |---|---|---|---|
+//! | `LIVE` (whole word 0) | none | not done | the constructor |
+//! | `PLAIN` | a `'static` [`Location`] | cancelled here, without a cause | the canceller that won |
+//! | `RECORD` | a heap [`Record`] | cancelled here, with a cause | the canceller that won |
+//! | `INHERITED` | the ancestor whose word says more | an ancestor was cancelled | whoever marks: cancellers, helpers, the constructor |
+//!
+//! `SETTLED` beside a tag: everything below is marked too, so a late loser has
+//! nothing left to do.
+//!
+//! ```text
+//!   LIVE ──► PLAIN | RECORD | INHERITED ──► the same + SETTLED
+//! ```
+//!
+//! # Invariants
+//!
+//! - **S1** The word leaves `LIVE` once. What it then says never changes (V1).
+//! - **S2** An `INHERITED` pointer names a node that is done by `PLAIN` or
+//!   `RECORD`, never one that inherits itself: one hop leads to the reason.
+//! - **S3** That node outlives every node that names it, as each holds its
+//!   parent (list invariant L4), so the hop is safe for whoever holds a handle.
+//! - **S4** A record belongs to the word that names it, and is taken out by the
+//!   thread that detaches the node, when nobody else can read the word's
+//!   pointer any more.
+//!
+//! # Orderings
+//!
+//! The winner's compare-and-swap releases the record and all that came before
+//! the cancel; every reader acquires it. A settler acquired the word before and
+//! releases the marks below it, so whoever reads SETTLED sees those marks.
+//!
+//! # Progress
+//!
+//! Every operation here is one atomic instruction: wait-free.
+//!
+//! Models: `cancel_vs_cancel`, `cancel_vs_poll`, `cancel_vs_attach`.
+
+use crate::error::{Cause, Reason};
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::{AtomicPtr, Site};
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::ptr::NonNull;
+
+const TAG: usize = 0b011;
+const PLAIN: usize = 0b001;
+const RECORD: usize = 0b010;
+const INHERITED: usize = 0b011;
+/// Set by whoever has marked everything below; others need not look again.
+const SETTLED: usize = 0b100;
+const BITS: usize = TAG | SETTLED;
+
+const _: () = assert!(align_of::<Location<'static>>() > BITS);
+const _: () = assert!(align_of::<Record>() > BITS);
+
+/// What a canceller leaves behind when it gave a cause.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) reason: Reason,
+    pub(crate) cause: Option<Cause>,
+    pub(crate) location: Option<&'static Location<'static>>,
+}
+
+/// A value of the state word. `N` is the node type.
+pub(crate) struct Word<N> {
+    bits: *mut (),
+    _names: PhantomData<*const N>,
+}
+
+impl<N> Clone for Word<N> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<N> Copy for Word<N> {}
+
+/// What a word says.
+pub(crate) enum View<N> {
+    Live,
+    Plain(&'static Location<'static>),
+    Record(NonNull<Record>),
+    Inherited(NonNull<N>),
+}
+
+impl<N> Word<N> {
+    /// The tags need three low bits of a node's address.
+    const ALIGNED: () = assert!(align_of::<N>() > BITS);
+
+    const fn from_bits(bits: *mut ()) -> Self {
+        Self {
+            bits,
+            _names: PhantomData,
+        }
+    }
+
+    pub(crate) fn plain(location: &'static Location<'static>) -> Self {
+        let bits = std::ptr::from_ref(location).cast_mut().cast::<()>();
+        Self::from_bits(bits.map_addr(|addr| addr | PLAIN))
+    }
+
+    /// Owns `record` from now on, until [`AtomicState::take_record`].
+    pub(crate) fn record(record: Box<Record>) -> Self {
+        let bits = Box::into_raw(record).cast::<()>();
+        Self::from_bits(bits.map_addr(|addr| addr | RECORD))
+    }
+
+    pub(crate) fn inherited(from: NonNull<N>) -> Self {
+        let () = Self::ALIGNED;
+        let bits = from.as_ptr().cast::<()>();
+        Self::from_bits(bits.map_addr(|addr| addr | INHERITED))
+    }
+
+    pub(crate) fn settled(self) -> Self {
+        Self::from_bits(self.bits.map_addr(|addr| addr | SETTLED))
+    }
+
+    pub(crate) fn is_live(self) -> bool {
+        self.bits.is_null()
+    }
+
+    pub(crate) fn is_settled(self) -> bool {
+        self.bits.addr() & SETTLED != 0
+    }
+
+    pub(crate) fn view(self) -> View<N> {
+        let at = self.bits.map_addr(|addr| addr & !BITS);
+        let Some(at) = NonNull::new(at) else {
+            return View::Live;
+        };
+        match self.bits.addr() & TAG {
+            // SAFETY: by S1 the pointer beside PLAIN is the one `plain` put
+            // there, a `'static` location.
+            PLAIN => View::Plain(unsafe { at.cast().as_ref() }),
+            RECORD => View::Record(at.cast()),
+            _ => View::Inherited(at.cast()),
+        }
+    }
+
+    /// Frees the record of a word that was never published.
+    pub(crate) fn into_record(self) -> Option<Box<Record>> {
+        match self.view() {
+            // SAFETY: the word owns what `record` leaked into it (S4).
+            View::Record(at) => Some(unsafe { Box::from_raw(at.as_ptr()) }),
+            _ => None,
+        }
+    }
+}
+
+/// The state word of a node.
+pub(crate) struct AtomicState<N> {
+    word: AtomicPtr<()>,
+    _names: PhantomData<*const N>,
+}
+
+impl<N> AtomicState<N> {
+    crate::sync::const_fn! {
+        pub(crate) fn live() -> Self {
+            Self { word: AtomicPtr::new(std::ptr::null_mut()), _names: PhantomData }
+        }
+    }
+
+    /// The word, with all that its writer published.
+    #[inline(always)]
+    pub(crate) fn load(&self, site: Site) -> Word<N> {
+        // Acquire: shows the record and the ancestor's word; meets the Release
+        // in `finish` and `settle`.
+        Word::from_bits(self.word.load(Acquire, site))
+    }
+
+    /// Ends the life of this context, if nobody has yet (S1). The loser gets
+    /// the winner's word.
+    pub(crate) fn finish(&self, word: Word<N>, site: Site) -> Result<(), Word<N>> {
+        // Release: publishes the record, and the ancestor's word for an
+        // inherited one; meets the Acquire in `load`. On failure Acquire: the
+        // loser goes by what the winner published; meets the same Release.
+        match self
+            .word
+            .compare_exchange(std::ptr::null_mut(), word.bits, Release, Acquire, site)
+        {
+            Ok(_) => Ok(()),
+            Err(bits) => Err(Word::from_bits(bits)),
+        }
+    }
+
+    /// Says that everything below is marked. `word` is what was read here.
+    pub(crate) fn settle(&self, word: Word<N>, site: Site) {
+        debug_assert!(!word.is_live());
+        // Release: publishes the marks below to those who skip on seeing
+        // SETTLED; meets the Acquire in `load` and `finish`. A store, as all
+        // who write here write this same value (S1).
+        self.word.store(word.settled().bits, Release, site);
+    }
+
+    /// Takes the record out, when the node is being detached.
+    ///
+    /// # Safety
+    ///
+    /// Nobody reads the record of this word now or later (S4), and this is
+    /// called once.
+    pub(crate) unsafe fn take_record(&self) -> Option<Box<Record>> {
+        // Relaxed: the last handle's drop acquired all earlier writes.
+        Word::<N>::from_bits(self.word.load(Relaxed, Site::StateTake)).into_record()
+    }
+}

@@ -1,0 +1,59 @@
+//! The only room that names std's atomics, loom, crossbeam and atomic-waker.
+//!
+//! Everything that threads share goes through here, so that one set of sources
+//! serves two purposes: the `real` back end is what programs run on and costs
+//! nothing over the types it wraps; the `model` back end (under
+//! `--cfg crossbeam_loom`) explores interleavings, checks every access against
+//! the life of the memory it touches, and can weaken one chosen [`Site`].
+//!
+//! | what | from here |
+//! |---|---|
+//! | atomics, each operation with its [`Site`] | [`AtomicPtr`], [`AtomicUsize`], [`AtomicU32`] |
+//! | plain memory guarded by a protocol | [`Cell`] |
+//! | heap memory whose life is checked | [`memory`] |
+//! | epochs | [`epoch`] |
+//! | one waker slot | [`AtomicWaker`] |
+//! | a look again that a protocol needs | [`recheck`] |
+//! | sizes that shrink in a model | [`limits`] |
+//! | ids, lane choice, statics, thread-locals | the rest |
+
+#[cfg(not(crossbeam_loom))]
+mod real;
+#[cfg(not(crossbeam_loom))]
+use real as backend;
+
+#[cfg(crossbeam_loom)]
+mod model;
+#[cfg(crossbeam_loom)]
+use model as backend;
+
+#[cfg(all(not(crossbeam_loom), feature = "internal-model"))]
+pub(crate) use backend::testing;
+#[cfg(crossbeam_loom)]
+pub(crate) use backend::testing;
+
+pub(crate) mod park;
+mod site;
+
+pub(crate) use backend::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
+pub(crate) use backend::cell::Cell;
+pub(crate) use backend::waker::AtomicWaker;
+pub(crate) use backend::{
+    const_fn, epoch, lane_count, limits, local_flag, memory, prefetch, recheck, shared_static,
+    thread_index,
+};
+pub(crate) use site::Site;
+#[cfg(crossbeam_loom)]
+pub(crate) use site::Weakening;
+pub(crate) use std::sync::atomic::Ordering;
+
+use std::num::NonZeroU64;
+use std::sync::atomic::AtomicU64;
+
+/// A number no other call in this process has had. Also outside the model: it
+/// publishes nothing, so no interleaving of it can matter.
+pub(crate) fn unique_number() -> NonZeroU64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: only the atomicity of the addition is used.
+    NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).expect("2^64 numbers cannot be used up")
+}

@@ -1,0 +1,113 @@
+//! Loom's atomics with a schedule point, a life check and the seeded bug in
+//! front of each operation.
+
+use super::super::site::{Site, Weakening};
+use super::{memory, schedule_point, seed};
+use std::sync::atomic::Ordering;
+
+macro_rules! before {
+    ($self:ident) => {
+        schedule_point();
+        memory::touch(std::ptr::from_ref($self).addr());
+    };
+}
+
+macro_rules! integer {
+    ($name:ident, $loom:ident, $int:ty) => {
+        pub(crate) struct $name(loom::sync::atomic::$loom);
+
+        #[allow(dead_code, reason = "each width uses the operations it needs")]
+        impl $name {
+            pub(crate) fn new(value: $int) -> Self {
+                Self(loom::sync::atomic::$loom::new(value))
+            }
+
+            pub(crate) fn load(&self, order: Ordering, site: Site) -> $int {
+                before!(self);
+                self.0.load(seed::order(order, site))
+            }
+
+            pub(crate) fn store(&self, value: $int, order: Ordering, site: Site) {
+                before!(self);
+                self.0.store(value, seed::order(order, site));
+            }
+
+            pub(crate) fn swap(&self, value: $int, order: Ordering, site: Site) -> $int {
+                before!(self);
+                self.0.swap(value, seed::order(order, site))
+            }
+
+            pub(crate) fn fetch_add(&self, value: $int, order: Ordering, site: Site) -> $int {
+                before!(self);
+                self.0.fetch_add(value, seed::order(order, site))
+            }
+
+            pub(crate) fn fetch_sub(&self, value: $int, order: Ordering, site: Site) -> $int {
+                before!(self);
+                self.0.fetch_sub(value, seed::order(order, site))
+            }
+
+            pub(crate) fn fetch_or(&self, value: $int, order: Ordering, site: Site) -> $int {
+                before!(self);
+                self.0.fetch_or(value, seed::order(order, site))
+            }
+
+            pub(crate) fn read_in_order(&self, order: Ordering, site: Site) -> $int {
+                before!(self);
+                if seed::weakened(site, Weakening::PlainRead) {
+                    return self.0.load(Ordering::Acquire);
+                }
+                self.0.fetch_add(0, seed::order(order, site))
+            }
+
+            pub(crate) fn compare_exchange(
+                &self,
+                current: $int,
+                new: $int,
+                success: Ordering,
+                failure: Ordering,
+                site: Site,
+            ) -> Result<$int, $int> {
+                before!(self);
+                let success = seed::order(success, site);
+                let failure = seed::failure(failure, site);
+                self.0.compare_exchange(current, new, success, failure)
+            }
+        }
+    };
+}
+
+integer!(AtomicUsize, AtomicUsize, usize);
+integer!(AtomicU32, AtomicU32, u32);
+
+pub(crate) struct AtomicPtr<T>(loom::sync::atomic::AtomicPtr<T>);
+
+impl<T> AtomicPtr<T> {
+    pub(crate) fn new(value: *mut T) -> Self {
+        Self(loom::sync::atomic::AtomicPtr::new(value))
+    }
+
+    pub(crate) fn load(&self, order: Ordering, site: Site) -> *mut T {
+        before!(self);
+        self.0.load(seed::order(order, site))
+    }
+
+    pub(crate) fn store(&self, value: *mut T, order: Ordering, site: Site) {
+        before!(self);
+        self.0.store(value, seed::order(order, site));
+    }
+
+    pub(crate) fn compare_exchange(
+        &self,
+        current: *mut T,
+        new: *mut T,
+        success: Ordering,
+        failure: Ordering,
+        site: Site,
+    ) -> Result<*mut T, *mut T> {
+        before!(self);
+        let success = seed::order(success, site);
+        let failure = seed::failure(failure, site);
+        self.0.compare_exchange(current, new, success, failure)
+    }
+}

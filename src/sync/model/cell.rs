@@ -1,0 +1,29 @@
+//! Plain memory whose accesses loom orders.
+
+use super::memory;
+
+pub(crate) struct Cell<T>(loom::cell::UnsafeCell<T>);
+
+impl<T: Copy> Cell<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::cell::UnsafeCell::new(value))
+    }
+
+    /// # Safety
+    ///
+    /// No other thread writes while this reads.
+    pub(crate) unsafe fn get(&self) -> T {
+        memory::touch(std::ptr::from_ref(self).addr());
+        // SAFETY: the caller keeps writers away, and loom checks it.
+        self.0.with(|value| unsafe { *value })
+    }
+
+    /// # Safety
+    ///
+    /// No other thread reads or writes meanwhile.
+    pub(crate) unsafe fn set(&self, value: T) {
+        memory::touch(std::ptr::from_ref(self).addr());
+        // SAFETY: the caller keeps everybody else away, and loom checks it.
+        self.0.with_mut(|at| unsafe { *at = value });
+    }
+}

@@ -1,0 +1,84 @@
+//! Heap memory whose life is known.
+//!
+//! Freed memory is kept until the execution ends. Every access to a facade
+//! type looks up the object it lies in: it fails if that has been freed, and
+//! it is recorded with loom, so that a free which is not ordered after it
+//! fails too, even where this execution happened to run them the right way
+//! round.
+
+use std::alloc::Layout;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+struct Object {
+    layout: Layout,
+    at: NonNull<u8>,
+    freed: bool,
+    /// Read by each access, written by the free.
+    life: Rc<loom::cell::UnsafeCell<()>>,
+}
+
+thread_local! {
+    // All of loom's threads run on one thread of the system.
+    static OBJECTS: RefCell<BTreeMap<usize, Object>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+pub(crate) fn alloc<T>(value: T) -> NonNull<T> {
+    let at = NonNull::from(Box::leak(Box::new(value)));
+    let object = Object {
+        layout: Layout::new::<T>(),
+        at: at.cast(),
+        freed: false,
+        life: Rc::new(loom::cell::UnsafeCell::new(())),
+    };
+    OBJECTS.with_borrow_mut(|objects| objects.insert(at.addr().get(), object));
+    at
+}
+
+/// # Safety
+///
+/// `at` came from [`alloc`], and nobody uses it any more.
+pub(crate) unsafe fn free<T>(at: NonNull<T>) {
+    let life = OBJECTS.with_borrow_mut(|objects| {
+        let object = objects
+            .get_mut(&at.addr().get())
+            .expect("what is freed was allocated in this execution");
+        assert!(!object.freed, "freed twice");
+        object.freed = true;
+        object.life.clone()
+    });
+    life.with_mut(|_| ());
+    // SAFETY: the caller gives up what `alloc` leaked; the memory itself stays
+    // until the execution ends.
+    unsafe { at.drop_in_place() };
+}
+
+/// Checks that `addr`, if it lies in a heap object, may still be used.
+pub(super) fn touch(addr: usize) {
+    let life = OBJECTS.with_borrow(|objects| {
+        let (start, object) = objects.range(..=addr).next_back()?;
+        if addr >= start + object.layout.size() {
+            return None;
+        }
+        assert!(!object.freed, "used after it was freed");
+        Some(object.life.clone())
+    });
+    if let Some(life) = life {
+        life.with(|_| ());
+    }
+}
+
+pub(super) fn live() -> usize {
+    OBJECTS.with_borrow(|objects| objects.values().filter(|object| !object.freed).count())
+}
+
+/// Gives the memory of an execution back, also after one that failed.
+pub(super) fn reset() {
+    for object in OBJECTS.take().into_values() {
+        // SAFETY: it was allocated with this layout, and the execution that
+        // used it is over.
+        unsafe { std::alloc::dealloc(object.at.as_ptr(), object.layout) };
+    }
+}

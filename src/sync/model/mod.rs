@@ -1,0 +1,84 @@
+//! The back end that loom explores.
+//!
+//! Besides loom's own checks it adds three: a schedule point before every
+//! access (loom misses conflicts of a load followed by a compare-and-swap
+//! without one), the life of every heap object (an access that is not ordered
+//! before its free fails, whether or not this execution reached it too late),
+//! and seeded bugs (see `seed`).
+
+pub(crate) mod atomic;
+pub(crate) mod cell;
+pub(crate) mod epoch;
+pub(crate) mod memory;
+mod seed;
+pub(crate) mod testing;
+pub(crate) mod waker;
+
+pub(crate) use seed::recheck;
+
+use std::cell::Cell as StdCell;
+
+/// Sizes and thresholds, as small as the paths they guard allow.
+pub(crate) mod limits {
+    pub(crate) const BATCH: usize = 2;
+    pub(crate) const BATCH_SPLIT: usize = 2;
+    pub(crate) const CONTENDED: u32 = 1;
+}
+
+loom::lazy_static! {
+    static ref SCHEDULE: loom::sync::atomic::AtomicUsize =
+        loom::sync::atomic::AtomicUsize::new(0);
+}
+
+/// Lets loom switch threads here. Relaxed, so that it orders nothing.
+fn schedule_point() {
+    SCHEDULE.fetch_add(0, std::sync::atomic::Ordering::Relaxed);
+}
+
+pub(crate) fn lane_count() -> usize {
+    2
+}
+
+thread_local! {
+    // All of loom's threads run on one thread of the system, so this is shared
+    // by them; `testing::begin` resets it for each execution.
+    static NEXT_INDEX: StdCell<usize> = const { StdCell::new(0) };
+}
+
+pub(crate) fn thread_index() -> usize {
+    loom::thread_local! {
+        static INDEX: StdCell<usize> = StdCell::new(usize::MAX);
+    }
+    INDEX.with(|index| {
+        if index.get() == usize::MAX {
+            index.set(NEXT_INDEX.replace(NEXT_INDEX.get() + 1));
+        }
+        index.get()
+    })
+}
+
+pub(crate) fn prefetch<T>(_at: *const T) {}
+
+/// A static whose initialiser runs once in each execution.
+macro_rules! shared_static {
+    ($(#[$attr:meta])* static $name:ident: $type:ty = $init:expr;) => {
+        loom::lazy_static! { $(#[$attr])* static ref $name: $type = $init; }
+    };
+}
+pub(crate) use shared_static;
+
+/// A function that is `const` wherever atomics can be made in a `const`.
+macro_rules! const_fn {
+    ($(#[$attr:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty $body:block) => {
+        $(#[$attr])* $vis fn $name($($arg: $type),*) -> $ret $body
+    };
+}
+pub(crate) use const_fn;
+
+/// A thread-local value.
+macro_rules! local_flag {
+    ($(#[$attr:meta])* static $name:ident: $type:ty = $init:expr;) => {
+        loom::thread_local! { $(#[$attr])* static $name: $type = $init; }
+    };
+}
+pub(crate) use local_flag;

@@ -1,0 +1,103 @@
+//! Atomics that take the site of each operation and forget it.
+
+use super::super::Site;
+use std::sync::atomic::Ordering;
+
+macro_rules! integer {
+    ($name:ident, $std:ident, $int:ty) => {
+        /// An atomic integer.
+        #[repr(transparent)]
+        pub(crate) struct $name(std::sync::atomic::$std);
+
+        #[allow(dead_code, reason = "each width uses the operations it needs")]
+        impl $name {
+            pub(crate) const fn new(value: $int) -> Self {
+                Self(std::sync::atomic::$std::new(value))
+            }
+
+            #[inline(always)]
+            pub(crate) fn load(&self, order: Ordering, _site: Site) -> $int {
+                self.0.load(order)
+            }
+
+            #[inline(always)]
+            pub(crate) fn store(&self, value: $int, order: Ordering, _site: Site) {
+                self.0.store(value, order);
+            }
+
+            #[inline(always)]
+            pub(crate) fn swap(&self, value: $int, order: Ordering, _site: Site) -> $int {
+                self.0.swap(value, order)
+            }
+
+            #[inline(always)]
+            pub(crate) fn fetch_add(&self, value: $int, order: Ordering, _site: Site) -> $int {
+                self.0.fetch_add(value, order)
+            }
+
+            #[inline(always)]
+            pub(crate) fn fetch_sub(&self, value: $int, order: Ordering, _site: Site) -> $int {
+                self.0.fetch_sub(value, order)
+            }
+
+            #[inline(always)]
+            pub(crate) fn fetch_or(&self, value: $int, order: Ordering, _site: Site) -> $int {
+                self.0.fetch_or(value, order)
+            }
+
+            /// Reads by a read-modify-write, so that the read takes its place
+            /// in the order of all other read-modify-writes of this word.
+            #[inline(always)]
+            pub(crate) fn read_in_order(&self, order: Ordering, _site: Site) -> $int {
+                self.0.fetch_add(0, order)
+            }
+
+            #[inline(always)]
+            pub(crate) fn compare_exchange(
+                &self,
+                current: $int,
+                new: $int,
+                success: Ordering,
+                failure: Ordering,
+                _site: Site,
+            ) -> Result<$int, $int> {
+                self.0.compare_exchange(current, new, success, failure)
+            }
+        }
+    };
+}
+
+integer!(AtomicUsize, AtomicUsize, usize);
+integer!(AtomicU32, AtomicU32, u32);
+
+/// An atomic pointer.
+#[repr(transparent)]
+pub(crate) struct AtomicPtr<T>(std::sync::atomic::AtomicPtr<T>);
+
+impl<T> AtomicPtr<T> {
+    pub(crate) const fn new(value: *mut T) -> Self {
+        Self(std::sync::atomic::AtomicPtr::new(value))
+    }
+
+    #[inline(always)]
+    pub(crate) fn load(&self, order: Ordering, _site: Site) -> *mut T {
+        self.0.load(order)
+    }
+
+    #[inline(always)]
+    pub(crate) fn store(&self, value: *mut T, order: Ordering, _site: Site) {
+        self.0.store(value, order);
+    }
+
+    #[inline(always)]
+    pub(crate) fn compare_exchange(
+        &self,
+        current: *mut T,
+        new: *mut T,
+        success: Ordering,
+        failure: Ordering,
+        _site: Site,
+    ) -> Result<*mut T, *mut T> {
+        self.0.compare_exchange(current, new, success, failure)
+    }
+}

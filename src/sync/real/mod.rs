@@ -1,0 +1,95 @@
+//! The back end that programs run on: thin, inlined, free of charge.
+
+pub(crate) mod atomic;
+pub(crate) mod cell;
+pub(crate) mod epoch;
+pub(crate) mod memory;
+pub(crate) mod waker;
+
+#[cfg(feature = "internal-model")]
+pub(crate) mod testing;
+
+use super::Site;
+use std::cell::Cell as StdCell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Sizes and thresholds. The model shrinks them so that three threads reach
+/// the paths that a server reaches with thousands.
+pub(crate) mod limits {
+    /// Dead links in a lane before somebody reaps, while the list is one lane.
+    pub(crate) const BATCH: usize = 8;
+    /// The same in a lane of a split list.
+    pub(crate) const BATCH_SPLIT: usize = 32;
+    /// Failed pushes on one head before the list is split.
+    pub(crate) const CONTENDED: u32 = 8;
+}
+
+/// Says that a protocol looks again here. Always true outside the model, where
+/// a seeded bug can leave the look out.
+#[inline(always)]
+pub(crate) fn recheck(_site: Site) -> bool {
+    true
+}
+
+/// How many lanes a contended list gets: one for each core, within reason.
+pub(crate) fn lane_count() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| {
+        let cores = std::thread::available_parallelism().map_or(4, |n| n.get());
+        cores.next_power_of_two().clamp(4, 64)
+    })
+}
+
+/// A small number that tells this thread's lane from its neighbours'.
+pub(crate) fn thread_index() -> usize {
+    thread_local! {
+        static INDEX: StdCell<usize> = const { StdCell::new(usize::MAX) };
+    }
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    INDEX.with(|index| {
+        if index.get() == usize::MAX {
+            // Relaxed: any spread will do, nothing is published.
+            index.set(NEXT.fetch_add(1, Ordering::Relaxed) & (usize::MAX >> 1));
+        }
+        index.get()
+    })
+}
+
+/// Asks for the cache line at `at`, which may be any address.
+#[inline(always)]
+pub(crate) fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and faults on nothing, and SSE is
+        // part of every x86-64 target with hardware floats.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// A static whose initialiser is `const`.
+macro_rules! shared_static {
+    ($(#[$attr:meta])* static $name:ident: $type:ty = $init:expr;) => {
+        $(#[$attr])* static $name: $type = $init;
+    };
+}
+pub(crate) use shared_static;
+
+/// A function that is `const` wherever atomics can be made in a `const`.
+macro_rules! const_fn {
+    ($(#[$attr:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty $body:block) => {
+        $(#[$attr])* $vis const fn $name($($arg: $type),*) -> $ret $body
+    };
+}
+pub(crate) use const_fn;
+
+/// A thread-local value with a `const` initialiser.
+macro_rules! local_flag {
+    ($(#[$attr:meta])* static $name:ident: $type:ty = $init:expr;) => {
+        std::thread_local! { $(#[$attr])* static $name: $type = const { $init }; }
+    };
+}
+pub(crate) use local_flag;

@@ -1,0 +1,125 @@
+//! The name of every place where threads meet.
+//!
+//! An operation passes its site to the facade. In a program that is all; in a
+//! model one site at a time can be weakened (see `loom-tests`).
+
+macro_rules! sites {
+    ($($name:ident,)*) => {
+        /// One atomic operation, or one look again, in the sources.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub(crate) enum Site {
+            $($name,)*
+        }
+
+        #[cfg(crossbeam_loom)]
+        impl Site {
+            pub(crate) const ALL: &[Site] = &[$(Site::$name,)*];
+        }
+    };
+}
+
+sites! {
+    Ask,
+    AskOrigin,
+    AskWhy,
+    AttachLook,
+    AttachMark,
+    AttachRecheck,
+    Bury,
+    BuryLoad,
+    Cancel,
+    ClearDead,
+    ClearHead,
+    Close,
+    CloseLoad,
+    CountDead,
+    CountHandles,
+    CountState,
+    ExtensionInstall,
+    ExtensionLoad,
+    FateClaim,
+    FateFire,
+    FateFree,
+    FateOff,
+    FateReleased,
+    FateUnlinked,
+    FillNext,
+    First,
+    FreeAfterEpoch,
+    FreeDespiteWalk,
+    FreeLoad,
+    HandleClone,
+    HandleDrop,
+    HandlePeek,
+    HandleZero,
+    HeadLanes,
+    HeadMark,
+    HeadPeek,
+    HeadSeenClosed,
+    LanesInstall,
+    LanesLoad,
+    LanesPeek,
+    LinkNext,
+    LoserHelps,
+    Mark,
+    MarkOwner,
+    NumberLoad,
+    NumberSet,
+    Orphan,
+    OrphanLoad,
+    PendingDrop,
+    PendingStore,
+    Push,
+    PushNext,
+    ReapEmpty,
+    RoleAgain,
+    RoleLeave,
+    RoleLookAgain,
+    RoleStay,
+    RoleTake,
+    Settle,
+    SettleLoad,
+    StateTake,
+    TakeDead,
+    TakeLoad,
+    UnlinkHead,
+    UnlinkNext,
+    UnlinkPrev,
+    UnlinkSwap,
+    WaitLook,
+    WaitRecheck,
+    WalkEnter,
+    WalkLeave,
+    WalkersRead,
+}
+
+/// A way to weaken a site.
+#[cfg(crossbeam_loom)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Weakening {
+    /// Does not acquire.
+    Acquire,
+    /// Does not release.
+    Release,
+    /// Does not acquire when it fails.
+    FailureAcquire,
+    /// Reads by a load instead of a read-modify-write.
+    PlainRead,
+    /// Does not look again.
+    Skip,
+}
+
+#[cfg(crossbeam_loom)]
+impl Weakening {
+    pub(crate) const ALL: &[Weakening] = &[
+        Self::Acquire,
+        Self::Release,
+        Self::FailureAcquire,
+        Self::PlainRead,
+        Self::Skip,
+    ];
+
+    pub(crate) fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}

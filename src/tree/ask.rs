@@ -1,0 +1,128 @@
+//! Questions about a node: why it is done, who it is, where it hangs.
+
+use super::NodeRef;
+use crate::error::{CancelError, Cause, Id, Reason};
+use crate::list::Link;
+use crate::node::{Kind, Node};
+use crate::state::{Record, View};
+use crate::sync::Ordering::Relaxed;
+use crate::sync::{Site, epoch, unique_number};
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::panic::Location;
+use std::ptr::NonNull;
+
+/// How a node ended, borrowed from the word that says so.
+enum End<'n> {
+    Plain(&'static Location<'static>),
+    Record(&'n Record),
+}
+
+impl NodeRef {
+    /// The node where the cancel began, and what is written there.
+    fn end(&self) -> Option<(&Node, End<'_>)> {
+        let mut node = self.node();
+        let mut word = node.state.load(Site::AskWhy);
+        if let View::Inherited(from) = word.view() {
+            // SAFETY: it outlives every node that names it, so also our
+            // handle's (S3).
+            node = unsafe { &*from.as_ptr() };
+            word = node.state.load(Site::AskOrigin);
+        }
+        let end = match word.view() {
+            View::Live => return None,
+            View::Plain(location) => End::Plain(location),
+            // SAFETY: the record lives as long as the node has a handle or
+            // something below (S4).
+            View::Record(record) => End::Record(unsafe { &*record.as_ptr() }),
+            View::Inherited(_) => unreachable!("one hop leads to the reason (S2)"),
+        };
+        Some((node, end))
+    }
+
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        Some(match self.end()?.1 {
+            End::Plain(_) => Reason::Cancelled,
+            End::Record(record) => record.reason,
+        })
+    }
+
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        match self.end()?.1 {
+            End::Plain(_) => None,
+            End::Record(record) => record.cause.clone(),
+        }
+    }
+
+    pub(crate) fn error(&self) -> Option<CancelError> {
+        let (origin, end) = self.end()?;
+        let origin = id(origin);
+        Some(match end {
+            End::Plain(location) => {
+                CancelError::new(Reason::Cancelled, None, origin, Some(location))
+            }
+            End::Record(record) => {
+                CancelError::new(record.reason, record.cause.clone(), origin, record.location)
+            }
+        })
+    }
+
+    /// Kind and name of every node from the root down to this one.
+    pub(crate) fn path(&self) -> Vec<(Kind, Option<&str>)> {
+        let mut path = Vec::new();
+        let mut at = Some(self.node());
+        while let Some(node) = at {
+            path.push((node.kind, node.name()));
+            at = node.above();
+        }
+        path.reverse();
+        path
+    }
+
+    /// How many children are not done, and held or kept by something below.
+    pub(crate) fn live_children(&self) -> usize {
+        let node = self.node();
+        if node.is_static() {
+            return 0;
+        }
+        let _pin = epoch::pin();
+        let mut live = 0;
+        for number in 0..node.lane_count(node.children.lanes_seen()) {
+            let lane = node.lane(number);
+            lane.enter();
+            let mut at = lane.first();
+            while let Some(child) = NonNull::new(at) {
+                // SAFETY: in a lane we are counted in, under a pin (L7).
+                let child = unsafe { child.cast::<Node>().as_ref() };
+                live += usize::from(is_live(child));
+                at = Link::next(&child.link);
+            }
+            lane.leave();
+        }
+        live
+    }
+}
+
+fn is_live(node: &Node) -> bool {
+    // Relaxed: a count of what changes meanwhile; zero means dead (N3).
+    let held = node.handles.load(Relaxed, Site::CountHandles) != 0;
+    held && node.state.load(Site::CountState).is_live()
+}
+
+/// The number of this node, given to it when first asked for.
+pub(super) fn id(node: &Node) -> Id {
+    // Relaxed, here and below: a number publishes nothing but itself.
+    let number = match NonZeroUsize::new(node.number.load(Relaxed, Site::NumberLoad)) {
+        Some(number) => number.get() as u64,
+        None => {
+            let new = unique_number().get();
+            match node
+                .number
+                .compare_exchange(0, new as usize, Relaxed, Relaxed, Site::NumberSet)
+            {
+                Ok(_) => new,
+                Err(theirs) => theirs as u64,
+            }
+        }
+    };
+    Id::new(NonZeroU64::new(number).expect("numbers start at one"))
+}

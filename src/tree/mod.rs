@@ -1,0 +1,223 @@
+//! The tree: what happens to nodes when contexts are derived, cancelled,
+//! waited for and dropped.
+//!
+//! # How it works
+//!
+//! | what | where | in short |
+//! |---|---|---|
+//! | derive | `attach` | push on the parent's list, then look whether the parent is done |
+//! | cancel | `cancel` | decide on the state word, mark all below, then wake |
+//! | walk | `mark` | depth first by parent and sibling links, no stack, no lock |
+//! | wait | `wait` | push on the node's wait lane, then look whether it is done |
+//! | drop | `release` | bury the node; what its parent was kept for goes too |
+//! | ask | `ask` | read the state word, follow one hop |
+//! | user's values go | `dispose` | last of all, outside everything |
+//!
+//! # Invariants
+//!
+//! - **T1** A child that is pushed before its parent's lane is closed is seen
+//!   by the walk that closed it; one that is pushed later sees its parent done.
+//!   Both decide on the lane's `head`.
+//! - **T2** A child inherits what its parent's word says: the same ancestor if
+//!   the parent inherits, else the parent. So all who mark a node write the
+//!   same word (V1, V6).
+//! - **T3** SETTLED in a node's word: every node that was attached below it
+//!   before it was done is done. It is set after the walk of its lanes.
+//! - **T4** When a call of `cancel` returns, whoever won, everything attached
+//!   below before is done (V3).
+//! - **T5** Only the winner claims waiters, only those of nodes that inherit
+//!   from its node, each once. It wakes after all is marked (V12), holding no
+//!   pin and no role.
+//! - **T6** A waiter that is pushed after its lane was closed sees the node
+//!   done. Both decide on the wait lane's `head`; whether a walk looks there
+//!   is decided, by WAITED and CLOSED, on the children's `head`.
+//! - **T7** A node that has no handle is detached exactly once: at once if it
+//!   never had a child, else by whoever gives the last of its lanes up (N2).
+//! - **T8** No user's code runs under a pin or in a role: wakers, and the drop
+//!   of wakers and causes, come after.
+//!
+//! # Picture
+//!
+//! ```text
+//!        root          handles: 2 (Context + CancelHandle)
+//!         │ children.head ─► c3 ─► c2 ─► c1        parent ◄─ each
+//!         │                        │
+//!         │ waits.head ─► w1       └ children.head ─► g1
+//! ```
+//!
+//! # Progress
+//!
+//! Everything is lock-free. A walk visits what was there when it closed each
+//! lane; helpers do the same work instead of waiting for the winner. If the
+//! winner is stopped between marking and waking, every context is done and
+//! says so, and wake-ups wait for it.
+//!
+//! Models: see `loom-tests/README.md`.
+
+mod ask;
+mod attach;
+mod cancel;
+mod dispose;
+mod mark;
+mod release;
+mod wait;
+
+pub(crate) use wait::Wait;
+
+use crate::error::{Cause, Id};
+use crate::node::{self, Kind, MAX_HANDLES, Node};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::sync::{Site, const_fn};
+use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
+use std::panic::Location;
+use std::ptr::NonNull;
+
+/// A handle to a node: keeps it, and so all its ancestors.
+pub(crate) struct NodeRef(NonNull<Node>);
+
+// SAFETY: a node may be used, and its handles dropped, on any thread.
+unsafe impl Send for NodeRef {}
+// SAFETY: the same.
+unsafe impl Sync for NodeRef {}
+
+impl std::panic::UnwindSafe for NodeRef {}
+impl std::panic::RefUnwindSafe for NodeRef {}
+
+impl NodeRef {
+    const_fn! {
+        pub(crate) fn background() -> NodeRef {
+            NodeRef(node::background())
+        }
+    }
+
+    const_fn! {
+        pub(crate) fn todo() -> NodeRef {
+            NodeRef(node::todo())
+        }
+    }
+
+    #[inline(always)]
+    fn node(&self) -> &Node {
+        // SAFETY: valid while this handle counts (N1).
+        unsafe { self.0.as_ref() }
+    }
+
+    /// A node below this one, with one handle.
+    pub(crate) fn derive(&self, kind: Kind, name: Option<Cow<'static, str>>) -> NodeRef {
+        NodeRef(attach::derive(self.0, kind, 1, name))
+    }
+
+    /// A node below this one, with two handles.
+    pub(crate) fn derive_pair(
+        &self,
+        kind: Kind,
+        name: Option<Cow<'static, str>>,
+    ) -> (NodeRef, NodeRef) {
+        let node = attach::derive(self.0, kind, 2, name);
+        (NodeRef(node), NodeRef(node))
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_done(&self) -> bool {
+        !self.node().state.load(Site::Ask).is_live()
+    }
+
+    pub(crate) fn is_cancelable(&self) -> bool {
+        match self.node().kind {
+            Kind::Background | Kind::Todo | Kind::Shield => false,
+            Kind::Cancel | Kind::Derived => true,
+        }
+    }
+
+    /// Cancels the node; true if this call decided it.
+    pub(crate) fn cancel(
+        &self,
+        cause: Option<Cause>,
+        location: &'static Location<'static>,
+    ) -> bool {
+        cancel::cancel(self.node(), cause, location)
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        ask::id(self.node())
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.node().name()
+    }
+}
+
+impl Clone for NodeRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        let node = self.node();
+        if !node.is_static() {
+            // Relaxed: the new handle comes from one that exists, which
+            // carries everything.
+            let before = node.handles.fetch_add(1, Relaxed, Site::HandleClone);
+            if before > MAX_HANDLES {
+                std::process::abort();
+            }
+        }
+        NodeRef(self.0)
+    }
+}
+
+impl Drop for NodeRef {
+    #[inline]
+    fn drop(&mut self) {
+        let node = self.node();
+        if node.is_static() {
+            return;
+        }
+        // Acquire: all that was done through other handles comes before the
+        // end of the node; meets the Release below. A plain load will do: a
+        // handle is only ever made from a handle, so if ours is the last
+        // nobody can add one.
+        if node.handles.load(Acquire, Site::HandlePeek) != 1 {
+            // Release: what we did comes before the end of the node; meets the
+            // Acquire of whoever ends it. Acquire: should that be us.
+            if node.handles.fetch_sub(1, AcqRel, Site::HandleDrop) != 1 {
+                return;
+            }
+        }
+        // SAFETY: that was the last handle, so nobody else ends the node.
+        unsafe { release::last_handle_gone(self.0) };
+    }
+}
+
+impl PartialEq for NodeRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for NodeRef {}
+
+impl Hash for NodeRef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+/// Puts the handle count near its end, for the test of what happens there.
+#[cfg(feature = "internal-model")]
+impl NodeRef {
+    pub(crate) fn pretend_handles(&self, count: usize) {
+        // Relaxed: one thread, in a test.
+        self.node().handles.store(count, Relaxed, Site::HandleClone);
+    }
+
+    pub(crate) fn split(&self) {
+        self.node().split_lanes();
+    }
+
+    /// Dead nodes still linked below this one.
+    pub(crate) fn unreaped(&self) -> usize {
+        let node = self.node();
+        (0..node.lane_count(node.children.lanes_seen()))
+            .map(|lane| node.lane(lane).unreaped())
+            .sum()
+    }
+}

@@ -1,0 +1,131 @@
+//! Waiting for a node to be done.
+//!
+//! A wait first looks at the state word. If the node is live it links a waiter
+//! in the node's wait lane, and looks again: a canceller closes that lane after
+//! it has written the state word, so either it finds the waiter, or the waiter
+//! finds the word (T6). A wait that is polled again stores its waker and looks
+//! again in the same way.
+//!
+//! Models: `wait_vs_cancel`, `wait_repoll_vs_cancel`, `wait_drop_vs_cancel`.
+
+use super::NodeRef;
+use super::dispose::Panics;
+use crate::list::{self, Head, LazyPin, Push, Reaped};
+use crate::node::Node;
+use crate::sync::{Site, recheck};
+use crate::wait_cell::Waiter;
+use std::ptr::NonNull;
+use std::task::Waker;
+
+/// The registration of one waiting future, if it has been polled.
+pub(crate) struct Wait(Option<NonNull<Waiter>>);
+
+// SAFETY: a waiter may be given up and freed on any thread.
+unsafe impl Send for Wait {}
+// SAFETY: through a shared reference nothing can be done.
+unsafe impl Sync for Wait {}
+
+impl std::panic::UnwindSafe for Wait {}
+impl std::panic::RefUnwindSafe for Wait {}
+
+impl Wait {
+    pub(crate) const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Whether the node is done; if not, `waker` will be woken when it is.
+    ///
+    /// If the waker's code panics, nothing stays registered.
+    pub(crate) fn poll(&mut self, node: &NodeRef, waker: &Waker) -> bool {
+        if node.is_done() {
+            return true;
+        }
+        let node = node.node();
+        if node.is_static() {
+            return false;
+        }
+        match self.0.take() {
+            None => {
+                let Some(waiter) = register(node, waker) else {
+                    return true;
+                };
+                self.0 = Some(waiter);
+            }
+            Some(waiter) => {
+                let registered = Registered { node, waiter };
+                // SAFETY: ours, and buried by nobody else.
+                unsafe { waiter.as_ref() }.register(waker);
+                std::mem::forget(registered);
+                self.0 = Some(waiter);
+            }
+        }
+        !node.state.load(Site::WaitLook).is_live() && recheck(Site::WaitRecheck)
+    }
+
+    /// Ends the registration.
+    pub(crate) fn release(&mut self, node: &NodeRef) {
+        if let Some(waiter) = self.0.take() {
+            release(node.node(), waiter);
+        }
+    }
+}
+
+/// Ends a registration whose waker panics.
+struct Registered<'n> {
+    node: &'n Node,
+    waiter: NonNull<Waiter>,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        release(self.node, self.waiter);
+    }
+}
+
+/// Links a new waiter. None if the node is done, as the caller then sees.
+fn register(node: &Node, waker: &Waker) -> Option<NonNull<Waiter>> {
+    let waiter = Waiter::new(waker);
+    if !node.children.peek().has(Head::WAITED)
+        && node
+            .children
+            .mark_unless_closed(Head::WAITED)
+            .has(Head::CLOSED)
+    {
+        // SAFETY: never linked, and ours.
+        unsafe { Waiter::free_unlinked(waiter) };
+        return None;
+    }
+    let mut head = node.waits.peek();
+    // SAFETY: `waiter` is ours until the push, and buried when it is released.
+    while let Push::Lost(now) = unsafe { node.waits.push(waiter.cast(), head) } {
+        head = now;
+    }
+    Some(waiter)
+}
+
+fn release(node: &Node, waiter: NonNull<Waiter>) {
+    // SAFETY: ours until it is buried.
+    let given_up = unsafe { waiter.as_ref() };
+    // SAFETY: ours, and given up here only.
+    let leftover = unsafe { given_up.give_up() };
+    let mut pin = LazyPin::new();
+    // SAFETY: linked there by `register`, and ours to give up.
+    if unsafe {
+        node.waits
+            .bury(waiter.cast(), list::batch(false), false, &mut pin)
+    } {
+        // SAFETY: a wait lane, of a node that our handle keeps.
+        let reaped = unsafe { node.waits.reap::<Waiter>(&mut pin) };
+        debug_assert_eq!(reaped, Reaped::Open, "a wait lane is never orphaned");
+    }
+    drop(pin);
+    // The waker's drop is user's code: last, outside everything (T8).
+    if std::thread::panicking() {
+        // A second panic would abort.
+        let mut panics = Panics::new();
+        panics.catch(|| drop(leftover));
+        panics.resume();
+    } else {
+        drop(leftover);
+    }
+}
