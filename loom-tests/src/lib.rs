@@ -1,1 +1,49 @@
-//! Model harness.
+//! The models of `ctxtree`, and what runs them.
+//!
+//! A model is a body that makes contexts, lets two or three threads loose on
+//! them, and asserts what must hold afterwards. Under `--cfg crossbeam_loom`
+//! it runs once for every interleaving and every stale read that the memory
+//! model allows, up to its bound; without it, once over std's threads. Every
+//! object of the library must be freed at the end of each run.
+//!
+//! The thread that runs the body only makes contexts, spawns and joins: loom
+//! misses conflicts with it.
+
+pub mod models;
+mod run;
+mod tools;
+
+pub use run::{Outcome, run};
+
+/// One model.
+#[derive(Debug, Clone, Copy)]
+pub struct Model {
+    /// The name, which is also that of its test.
+    pub name: &'static str,
+    /// What it shows.
+    pub promise: &'static str,
+    /// How many threads it spawns.
+    pub threads: usize,
+    /// How often a thread may be interrupted in one execution, at most.
+    pub bound: usize,
+    /// Whether the collector's own interleavings are explored too.
+    pub collector: bool,
+    /// What is run.
+    pub body: fn(),
+}
+
+/// Runs the model of this name and prints what it took.
+///
+/// # Panics
+///
+/// If the model fails, explores fewer than two executions, or does not exist.
+pub fn check(name: &str) {
+    let model = models::ALL.iter().find(|model| model.name == name);
+    let model = model.unwrap_or_else(|| panic!("no model is called `{name}`"));
+    let outcome = run(model);
+    println!("model {name}: {outcome}");
+    assert!(model.threads >= 2, "a model of one thread shows nothing");
+    if cfg!(crossbeam_loom) {
+        assert!(outcome.executions > 1, "only one execution was explored");
+    }
+}

@@ -1,0 +1,226 @@
+//! Cancels racing with attaches, with each other and with readers.
+
+use crate::tools::{race, race3};
+use ctxtree::{CancelHandle, Context, Reason, model};
+
+fn root() -> (Context, CancelHandle) {
+    Context::background().with_cancel()
+}
+
+pub(crate) fn cancel_vs_attach() {
+    let (root, cancel) = root();
+    let parent = root.clone();
+    let (child, ()) = race(
+        move || {
+            let (child, _handle) = parent.with_cancel();
+            if parent.is_cancelled() {
+                let (late, _handle) = parent.with_cancel();
+                assert!(late.is_cancelled(), "derived from a done context");
+            }
+            child
+        },
+        move || assert!(cancel.cancel()),
+    );
+    assert!(child.is_cancelled());
+    assert_eq!(root.live_children(), 0);
+}
+
+pub(crate) fn cancel_vs_attach_with_collector() {
+    let (root, cancel) = root();
+    let (child, ()) = race(move || root.with_cancel().0, move || assert!(cancel.cancel()));
+    assert!(child.is_cancelled());
+}
+
+pub(crate) fn cancel_vs_two_attaches() {
+    let (root, cancel) = root();
+    let other = root.clone();
+    let (one, two, ()) = race3(
+        move || root.with_cancel().0,
+        move || other.with_cancel().0,
+        move || assert!(cancel.cancel()),
+    );
+    assert!(one.is_cancelled());
+    assert!(two.is_cancelled());
+}
+
+pub(crate) fn cancel_vs_attach_and_observe() {
+    let (root, cancel) = root();
+    let (child, _handle) = root.with_cancel();
+    let parent = root.clone();
+    let observed = root.clone();
+    let (below, (), ()) = race3(
+        move || parent.with_cancel().0,
+        move || assert!(cancel.cancel()),
+        move || {
+            if child.is_cancelled() {
+                assert!(observed.is_cancelled(), "parents first");
+                assert_eq!(child.error().map(|e| e.origin()), Some(observed.id()));
+            }
+        },
+    );
+    assert!(below.is_cancelled());
+}
+
+pub(crate) fn cancel_vs_attach_below() {
+    let (root, cancel) = root();
+    let (middle, _handle) = root.with_cancel();
+    let (leaf, ()) = race(
+        move || {
+            let leaf = middle.with_cancel().0;
+            drop(middle);
+            leaf
+        },
+        move || assert!(cancel.cancel()),
+    );
+    assert!(leaf.is_cancelled());
+    assert_eq!(leaf.error().map(|e| e.origin()), Some(root.id()));
+}
+
+pub(crate) fn cancel_vs_cancel() {
+    let (root, cancel) = root();
+    let (child, _handle) = root.with_cancel();
+    let (leaf, _handle) = child.with_cancel();
+    let other = cancel.clone();
+    let (one_leaf, two_leaf) = (leaf.clone(), leaf);
+    let (one, two) = race(
+        move || {
+            let won = cancel.cancel();
+            assert!(one_leaf.is_cancelled(), "returned means marked");
+            won
+        },
+        move || {
+            let won = other.cancel();
+            assert!(two_leaf.is_cancelled(), "returned means marked");
+            won
+        },
+    );
+    assert!(one != two, "exactly one wins");
+}
+
+pub(crate) fn cancel_vs_cancel_observed() {
+    let (root, cancel) = root();
+    let (one, _handle) = root.with_cancel();
+    let (two, _handle) = root.with_cancel();
+    let (first, second) = (cancel.clone(), cancel);
+    let (a, b, c) = race3(
+        move || first.cancel(),
+        {
+            let (one, two) = (one.clone(), two.clone());
+            move || {
+                let won = second.cancel();
+                assert!(one.is_cancelled() && two.is_cancelled(), "returned means marked");
+                won
+            }
+        },
+        move || {
+            // Younger first: done here says nothing of the other.
+            let done = two.is_cancelled();
+            assert!(!done || root.is_cancelled(), "parents first");
+            drop((one, two, root));
+            false
+        },
+    );
+    assert!(a != b && !c, "exactly one wins");
+}
+
+pub(crate) fn cancel_vs_cancel_nested() {
+    let (root, cancel_root) = root();
+    let (middle, cancel_middle) = root.with_cancel();
+    let (leaf, _handle) = middle.with_cancel();
+    let seen = leaf.clone();
+    let (root_won, middle_won) = race(
+        move || {
+            let won = cancel_root.cancel();
+            assert!(seen.is_cancelled(), "returned means marked");
+            won
+        },
+        {
+            let leaf = leaf.clone();
+            move || {
+                let won = cancel_middle.cancel();
+                assert!(leaf.is_cancelled(), "returned means marked");
+                won
+            }
+        },
+    );
+    assert!(root_won);
+    let origin = if middle_won { middle.id() } else { root.id() };
+    assert_eq!(leaf.error().map(|e| e.origin()), Some(origin), "the nearest that was done first");
+}
+
+pub(crate) fn cancel_vs_poll() {
+    let (root, cancel) = root();
+    let seen = root.clone();
+    race(
+        move || {
+            if seen.is_cancelled() {
+                let error = seen.error().expect("done");
+                assert_eq!(error.reason(), Reason::Cancelled);
+                assert_eq!(error.cause().expect("with a cause").to_string(), "why");
+                assert!(error.location().is_some());
+                assert_eq!(error.origin(), seen.id());
+            }
+        },
+        move || assert!(cancel.cancel_with("why")),
+    );
+    drop(root);
+}
+
+pub(crate) fn cancel_vs_poll_below() {
+    let (root, cancel) = root();
+    let (child, _handle) = root.with_cancel();
+    race(
+        move || {
+            if let Some(error) = child.error() {
+                assert_eq!(error.cause().expect("with a cause").to_string(), "why");
+                assert_eq!(error.origin(), root.id());
+                assert!(root.is_cancelled(), "parents first");
+            }
+        },
+        move || assert!(cancel.cancel_with("why")),
+    );
+}
+
+pub(crate) fn cancel_vs_cancel_causes() {
+    let (root, cancel) = root();
+    let (child, _handle) = root.with_cancel();
+    let other = cancel.clone();
+    let (one, two) = race(
+        move || cancel.cancel_with("one"),
+        move || other.cancel_with("two"),
+    );
+    assert!(one != two, "exactly one wins");
+    let cause = root.cause().expect("both gave one");
+    assert_eq!(cause.to_string(), if one { "one" } else { "two" });
+    assert!(child.cause().expect("inherited").ptr_eq(&cause));
+}
+
+pub(crate) fn split_vs_cancel() {
+    let (root, cancel) = root();
+    let (first, second) = (root.clone(), root.clone());
+    let (one, two, ()) = race3(
+        move || {
+            model::split(&first);
+            first.with_cancel().0
+        },
+        move || second.with_cancel().0,
+        move || assert!(cancel.cancel()),
+    );
+    assert!(one.is_cancelled());
+    assert!(two.is_cancelled());
+}
+
+pub(crate) fn split_vs_attach() {
+    let (root, cancel) = root();
+    let (first, second, third) = (root.clone(), root.clone(), root.clone());
+    let children = race3(
+        move || first.with_cancel(),
+        move || second.with_cancel(),
+        move || third.with_cancel(),
+    );
+    assert_eq!(root.live_children(), 3);
+    assert!(cancel.cancel());
+    assert!(children.0.0.is_cancelled());
+    assert!(children.1.0.is_cancelled());
+    assert!(children.2.0.is_cancelled());
+}

@@ -1,0 +1,125 @@
+//! Waits racing with cancels, with drops and with other waits.
+
+use crate::tools::{self, Wakes, poll, race, race3};
+use ctxtree::{CancelHandle, Context};
+
+fn root() -> (Context, CancelHandle) {
+    Context::background().with_cancel()
+}
+
+pub(crate) fn wait_vs_cancel() {
+    let (root, cancel) = root();
+    race(
+        move || {
+            tools::wait(root.cancelled());
+            assert!(root.is_cancelled());
+        },
+        move || assert!(cancel.cancel()),
+    );
+}
+
+pub(crate) fn wait_vs_cancel_of_the_parent() {
+    let (root, cancel) = root();
+    let (child, _handle) = root.with_cancel();
+    race(
+        move || {
+            tools::wait(child.cancelled());
+            assert!(child.is_cancelled());
+        },
+        move || assert!(cancel.cancel()),
+    );
+}
+
+pub(crate) fn two_waits_vs_cancel() {
+    let (root, cancel) = root();
+    let other = root.clone();
+    race3(
+        move || tools::wait(root.cancelled()),
+        move || tools::wait(other.cancelled()),
+        move || assert!(cancel.cancel()),
+    );
+}
+
+pub(crate) fn wait_drop_vs_cancel() {
+    let (root, cancel) = root();
+    let wakes = Wakes::new();
+    let seen = wakes.clone();
+    race(
+        move || {
+            let mut wait = root.cancelled();
+            poll(&mut wait, &wakes);
+        },
+        move || assert!(cancel.cancel()),
+    );
+    assert!(seen.count() <= 1, "woken at most once");
+    assert_eq!(std::sync::Arc::strong_count(&seen), 1, "no waker is left behind");
+}
+
+pub(crate) fn wait_drops_vs_cancel() {
+    let (root, cancel) = root();
+    let wakes = Wakes::new();
+    let seen = wakes.clone();
+    race(
+        move || {
+            let (mut one, mut two) = (root.cancelled(), root.cancelled());
+            poll(&mut one, &wakes);
+            poll(&mut two, &wakes);
+            drop(one);
+            drop(two);
+        },
+        move || assert!(cancel.cancel()),
+    );
+    assert!(seen.count() <= 2, "each woken at most once");
+    assert_eq!(std::sync::Arc::strong_count(&seen), 1, "no waker is left behind");
+}
+
+pub(crate) fn wait_repoll_vs_cancel() {
+    let (root, cancel) = root();
+    let (first, last) = (Wakes::new(), Wakes::new());
+    let (first_seen, last_seen) = (first.clone(), last.clone());
+    let ((ready, wait), ()) = race(
+        move || {
+            let mut wait = root.cancelled_owned();
+            poll(&mut wait, &first);
+            let ready = poll(&mut wait, &last);
+            // It stays registered until the cancel is through.
+            (ready, wait)
+        },
+        move || assert!(cancel.cancel()),
+    );
+    drop(wait);
+    assert!(first_seen.count() <= 1 && last_seen.count() <= 1);
+    assert!(ready || last_seen.count() == 1, "pending, so the last waker is woken");
+}
+
+pub(crate) fn wait_and_last_handle_vs_cancel() {
+    let (root, cancel) = root();
+    let (child, handle) = root.with_cancel();
+    drop(handle);
+    let wakes = Wakes::new();
+    let seen = wakes.clone();
+    race(
+        move || {
+            let mut wait = child.cancelled();
+            poll(&mut wait, &wakes);
+            drop(wait);
+            drop(child);
+        },
+        move || assert!(cancel.cancel()),
+    );
+    drop(root);
+    assert!(seen.count() <= 1);
+    assert_eq!(std::sync::Arc::strong_count(&seen), 1, "no waker is left behind");
+}
+
+pub(crate) fn wait_vs_two_cancels() {
+    let (root, cancel) = root();
+    let (child, _handle) = root.with_cancel();
+    let other = cancel.clone();
+    let ((), one, two) = race3(
+        move || tools::wait(child.cancelled()),
+        move || cancel.cancel(),
+        move || other.cancel(),
+    );
+    assert!(one != two);
+}

@@ -1,0 +1,67 @@
+//! Runs one model, and counts.
+
+use crate::Model;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// What a run of a model took.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome {
+    /// Executions explored; one over std.
+    pub executions: usize,
+    /// How long it took.
+    pub time: Duration,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.time.as_secs_f64();
+        write!(f, "{} executions, {seconds:.2} s", self.executions)
+    }
+}
+
+/// Runs `model`: under loom all its executions, else one.
+///
+/// # Panics
+///
+/// If an execution fails.
+pub fn run(model: &Model) -> Outcome {
+    let start = Instant::now();
+    let executions = run_all(model);
+    Outcome { executions, time: start.elapsed() }
+}
+
+#[cfg(crossbeam_loom)]
+fn run_all(model: &Model) -> usize {
+    use ctxtree::model::harness;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = executions.clone();
+    let (body, collector) = (model.body, model.collector);
+    let mut loom = loom::model::Builder::new();
+    loom.preemption_bound = Some(model.bound);
+    loom.max_branches = 20_000;
+    loom.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        harness::begin(!collector);
+        body();
+        harness::end();
+    });
+    executions.load(Ordering::Relaxed)
+}
+
+#[cfg(not(crossbeam_loom))]
+fn run_all(model: &Model) -> usize {
+    use std::sync::Mutex;
+
+    // The count of objects is the whole process's: one model at a time.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let before = ctxtree::model::live_objects();
+    (model.body)();
+    ctxtree::model::collect();
+    assert_eq!(ctxtree::model::live_objects(), before, "objects leaked");
+    1
+}

@@ -1,0 +1,89 @@
+//! What bodies use, over loom or std alike.
+
+use ctxtree::Cancelled;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context as Task, Wake, Waker};
+
+#[cfg(crossbeam_loom)]
+pub(crate) use loom::thread;
+#[cfg(not(crossbeam_loom))]
+pub(crate) use std::thread;
+
+/// Runs two bodies on threads of their own, and gives what they return.
+pub(crate) fn race<A, B>(a: impl FnOnce() -> A + Send + 'static, b: impl FnOnce() -> B + Send + 'static) -> (A, B)
+where
+    A: Send + 'static,
+    B: Send + 'static,
+{
+    let (a, b) = (thread::spawn(a), thread::spawn(b));
+    (a.join().expect("the first thread failed"), b.join().expect("the second thread failed"))
+}
+
+/// The same for three.
+pub(crate) fn race3<A, B, C>(
+    a: impl FnOnce() -> A + Send + 'static,
+    b: impl FnOnce() -> B + Send + 'static,
+    c: impl FnOnce() -> C + Send + 'static,
+) -> (A, B, C)
+where
+    A: Send + 'static,
+    B: Send + 'static,
+    C: Send + 'static,
+{
+    let (a, b, c) = (thread::spawn(a), thread::spawn(b), thread::spawn(c));
+    (
+        a.join().expect("the first thread failed"),
+        b.join().expect("the second thread failed"),
+        c.join().expect("the third thread failed"),
+    )
+}
+
+/// Counts its wakes. The count is no part of the model: it is read when the
+/// threads are joined.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes(AtomicUsize);
+
+impl Wakes {
+    pub(crate) fn new() -> Arc<Wakes> {
+        Arc::default()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Polls once; true = the context is done.
+pub(crate) fn poll<F: Future + Unpin>(wait: &mut F, wakes: &Arc<Wakes>) -> bool {
+    let waker = Waker::from(wakes.clone());
+    Pin::new(wait).poll(&mut Task::from_waker(&waker)).is_ready()
+}
+
+/// Blocks until the context is done.
+pub(crate) fn wait(wait: Cancelled<'_>) {
+    #[cfg(crossbeam_loom)]
+    loom::future::block_on(wait);
+    #[cfg(not(crossbeam_loom))]
+    {
+        struct Unpark(thread::Thread);
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let mut wait = wait;
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        while Pin::new(&mut wait).poll(&mut Task::from_waker(&waker)).is_pending() {
+            thread::park();
+        }
+    }
+}

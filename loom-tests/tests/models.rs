@@ -1,0 +1,59 @@
+//! One test for each model.
+
+macro_rules! tests {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                loom_tests::check(stringify!($name));
+            }
+        )*
+
+        #[test]
+        fn every_model_is_run() {
+            let named = [$(stringify!($name)),*];
+            for model in loom_tests::models::ALL {
+                assert!(named.contains(&model.name), "`{}` has no test", model.name);
+            }
+        }
+    };
+}
+
+tests! {
+    cancel_vs_attach
+    cancel_vs_attach_with_collector
+    cancel_vs_two_attaches
+    cancel_vs_attach_and_observe
+    cancel_vs_attach_below
+    cancel_vs_cancel
+    cancel_vs_cancel_observed
+    cancel_vs_cancel_nested
+    cancel_vs_poll
+    cancel_vs_poll_below
+    cancel_vs_cancel_causes
+    split_vs_cancel
+    split_vs_attach
+    cancel_vs_detach
+    cancel_vs_detach_batch
+    count_vs_detach_batch
+    detach_vs_detach
+    detach_vs_detach_vs_attach
+    detach_vs_detach_vs_cancel
+    detach_from_the_middle
+    handles_dropped_together
+    last_handle_sees_the_child
+    orphan_vs_child_drop
+    orphan_vs_child_drop_with_collector
+    orphan_vs_two_child_drops
+    orphan_two_lanes
+    orphan_vs_cancel
+    orphan_chain
+    wait_vs_cancel
+    wait_vs_cancel_of_the_parent
+    two_waits_vs_cancel
+    wait_drop_vs_cancel
+    wait_drops_vs_cancel
+    wait_repoll_vs_cancel
+    wait_and_last_handle_vs_cancel
+    wait_vs_two_cancels
+}
