@@ -1,0 +1,153 @@
+//! The work behind a request: stand-ins for services that answer after a
+//! while, each stopping in its own way when its context is cancelled.
+
+use std::error::Error;
+use std::fmt;
+use std::hint::black_box;
+use std::time::Duration;
+
+use ctxtree::{CancelError, Context, FutureExt as _};
+use tokio::time::sleep;
+
+use crate::rng::Rng;
+
+/// Computing must not hold up the threads that serve sockets, and more
+/// threads than this would only take turns.
+pub(crate) const COMPUTE_THREADS: usize = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backend {
+    Catalogue,
+    Prices,
+    Stock,
+    Reviews,
+    Ranking,
+}
+
+const ALL: [Backend; 5] = [
+    Backend::Catalogue,
+    Backend::Prices,
+    Backend::Stock,
+    Backend::Reviews,
+    Backend::Ranking,
+];
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Backend::Catalogue => "catalogue",
+            Backend::Prices => "prices",
+            Backend::Stock => "stock",
+            Backend::Reviews => "reviews",
+            Backend::Ranking => "ranking",
+        })
+    }
+}
+
+/// One sub-task of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Job {
+    pub(crate) backend: Backend,
+    length: Duration,
+    fails: bool,
+}
+
+/// A backend that could not answer.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    backend: Backend,
+    what: &'static str,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` failed: {}", self.backend, self.what)
+    }
+}
+
+impl Error for Failure {}
+
+/// Why a job ended without a result.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Failed(Failure),
+    Cancelled(CancelError),
+}
+
+/// With this, `?` on `ctx.check()` is all that a loop needs.
+impl From<CancelError> for Ended {
+    fn from(error: CancelError) -> Ended {
+        Ended::Cancelled(error)
+    }
+}
+
+/// The three to five jobs of a query; the same query always gets the same.
+pub(crate) fn plan(query: u64) -> Vec<Job> {
+    let mut rng = Rng::new(query);
+    let first = rng.within(0, 4) as usize;
+    let count = rng.within(3, 5) as usize;
+    let mut jobs = Vec::with_capacity(count);
+    for backend in ALL.into_iter().cycle().skip(first).take(count) {
+        jobs.push(Job {
+            backend,
+            length: Duration::from_micros(rng.within(1_000, 20_000)),
+            fails: rng.one_in(150),
+        });
+    }
+    jobs
+}
+
+/// Does `job`, or stops early because `ctx` was cancelled.
+pub(crate) async fn run(job: Job, ctx: &Context) -> Result<u64, Ended> {
+    if job.fails {
+        ctx.run_until_cancelled(sleep(job.length / 2)).await?;
+        return Err(Ended::Failed(Failure {
+            backend: job.backend,
+            what: "no route to host",
+        }));
+    }
+    match job.backend {
+        // A single wait: it and the cancel race, and the loser is dropped.
+        Backend::Catalogue => {
+            ctx.run_until_cancelled(sleep(job.length)).await?;
+            Ok(1)
+        }
+        // The same, written from the future's side.
+        Backend::Prices | Backend::Stock => {
+            sleep(job.length).with_context(ctx).await?;
+            Ok(2)
+        }
+        // A page in flight is not worth dropping; the next is not begun.
+        Backend::Reviews => {
+            const PAGES: u32 = 8;
+            for _ in 0..PAGES {
+                ctx.check()?;
+                sleep(job.length / PAGES).await;
+            }
+            Ok(u64::from(PAGES))
+        }
+        Backend::Ranking => {
+            let ctx = ctx.clone();
+            let rounds = u64::from(job.length.subsec_micros()) / 10;
+            let ranking = tokio::task::spawn_blocking(move || rank(&ctx, rounds));
+            ranking.await.unwrap_or(Err(Ended::Failed(Failure {
+                backend: job.backend,
+                what: "its thread ended",
+            })))
+        }
+    }
+}
+
+/// A loop that computes. Asking is one load, so it may ask often; a job that
+/// waited for a thread while it was cancelled ends here before it begins.
+fn rank(ctx: &Context, rounds: u64) -> Result<u64, Ended> {
+    let mut rng = Rng::new(rounds);
+    let mut best = 0;
+    for _ in 0..rounds {
+        ctx.check()?;
+        for _ in 0..500 {
+            best = best.max(black_box(rng.next()));
+        }
+    }
+    Ok(best)
+}

@@ -1,0 +1,246 @@
+//! What happened, counted. Everything that begins is counted once, and once
+//! more when it ends; the report checks that the two agree.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ctxtree::CancelError;
+
+use crate::backends::Ended;
+use crate::histogram::{Histogram, micros};
+use crate::report;
+use crate::why::Why;
+
+pub(crate) struct Stats {
+    pub(crate) started: Instant,
+    pub(crate) connections: Connections,
+    pub(crate) requests: Requests,
+    pub(crate) subtasks: Subtasks,
+    pub(crate) clients: Clients,
+    /// Of served requests, as the clients saw it.
+    pub(crate) latency: Histogram,
+    cancels: Mutex<BTreeMap<Cancel, u64>>,
+    troubles: Mutex<BTreeMap<String, u64>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Connections {
+    pub(crate) opened: Counter,
+    pub(crate) closed: Counter,
+    /// Ended by the client in the middle of something.
+    pub(crate) broken: Counter,
+    /// Sent what is not HTTP, or nothing.
+    pub(crate) rejected: Counter,
+    /// Still not done when the time to drain was over.
+    pub(crate) cut: Counter,
+}
+
+#[derive(Default)]
+pub(crate) struct Requests {
+    pub(crate) begun: Counter,
+    pub(crate) served: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) turned_away: Counter,
+    pub(crate) abandoned: Counter,
+}
+
+#[derive(Default)]
+pub(crate) struct Subtasks {
+    pub(crate) started: Counter,
+    pub(crate) finished: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) stopped: Counter,
+    /// Panicked, or dropped with the runtime.
+    pub(crate) lost: Counter,
+    /// From the cancel to the end of a sub-task that it stopped.
+    pub(crate) stopping: Histogram,
+    /// Microseconds from the start of the program.
+    last_end: AtomicU64,
+}
+
+#[derive(Default)]
+pub(crate) struct Clients {
+    pub(crate) served: Counter,
+    pub(crate) told_otherwise: Counter,
+    pub(crate) hung_up: Counter,
+    pub(crate) garbage: Counter,
+    pub(crate) garbage_refused: Counter,
+}
+
+/// A row of the report's table of cancels.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Cancel {
+    pub(crate) reason: String,
+    pub(crate) cause: String,
+    pub(crate) place: String,
+}
+
+impl Stats {
+    pub(crate) fn new() -> Stats {
+        Stats {
+            started: Instant::now(),
+            connections: Connections::default(),
+            requests: Requests::default(),
+            subtasks: Subtasks::default(),
+            clients: Clients::default(),
+            latency: Histogram::default(),
+            cancels: Mutex::default(),
+            troubles: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn cancelled(&self, error: &CancelError) {
+        let row = Cancel {
+            reason: error.reason().to_string(),
+            cause: match error.cause() {
+                Some(cause) => cause.to_string(),
+                None => "(none given)".to_owned(),
+            },
+            place: match error.location() {
+                Some(place) => {
+                    let file = place.file().rsplit(['/', '\\']).next().unwrap_or_default();
+                    format!("{file}:{}", place.line())
+                }
+                None => "(unknown)".to_owned(),
+            },
+        };
+        *lock(&self.cancels).entry(row).or_default() += 1;
+    }
+
+    /// All cancels of requests, the most frequent first.
+    pub(crate) fn cancels(&self) -> Vec<(Cancel, u64)> {
+        let mut rows: Vec<_> = lock(&self.cancels)
+            .iter()
+            .map(|(row, count)| (row.clone(), *count))
+            .collect();
+        rows.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        rows
+    }
+
+    pub(crate) fn cancel_count(&self) -> u64 {
+        lock(&self.cancels).values().sum()
+    }
+
+    /// Prints a trouble when it is met first, and counts it from then on.
+    pub(crate) fn trouble(&self, what: &str, error: &dyn Display) {
+        let text = format!("{what}: {error}");
+        let first = {
+            let mut troubles = lock(&self.troubles);
+            let count = troubles.entry(text.clone()).or_default();
+            *count += 1;
+            *count == 1
+        };
+        if first {
+            report::note(&format!("gateway: {text}"));
+        }
+    }
+
+    pub(crate) fn troubles(&self) -> Vec<(String, u64)> {
+        let troubles = lock(&self.troubles);
+        troubles
+            .iter()
+            .map(|(t, count)| (t.clone(), *count))
+            .collect()
+    }
+
+    pub(crate) fn subtask(self: &Arc<Stats>) -> Subtask {
+        self.subtasks.started.add();
+        Subtask {
+            stats: self.clone(),
+            ended: false,
+        }
+    }
+}
+
+/// Counts a sub-task's end exactly once, also when it is dropped half-way.
+pub(crate) struct Subtask {
+    stats: Arc<Stats>,
+    ended: bool,
+}
+
+impl Subtask {
+    pub(crate) fn ended<T>(mut self, result: &Result<T, Ended>) {
+        self.ended = true;
+        let subtasks = &self.stats.subtasks;
+        match result {
+            Ok(_) => subtasks.finished.add(),
+            Err(Ended::Failed(_)) => subtasks.failed.add(),
+            Err(Ended::Cancelled(error)) => {
+                subtasks.stopped.add();
+                if let Some(age) = Why::age(error) {
+                    subtasks.stopping.record(age);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Subtask {
+    fn drop(&mut self) {
+        let subtasks = &self.stats.subtasks;
+        if !self.ended {
+            subtasks.lost.add();
+        }
+        let now = micros(self.stats.started.elapsed());
+        subtasks.last_end.fetch_max(now, Ordering::Relaxed);
+    }
+}
+
+impl Connections {
+    pub(crate) fn ended(&self) -> u64 {
+        self.closed.get() + self.broken.get() + self.rejected.get() + self.cut.get()
+    }
+}
+
+impl Requests {
+    pub(crate) fn ended(&self) -> u64 {
+        self.served.get() + self.turned_away.get() + self.cancelled()
+    }
+
+    pub(crate) fn cancelled(&self) -> u64 {
+        self.failed.get() + self.refused.get() + self.abandoned.get()
+    }
+
+    /// Approximate while requests come and go.
+    pub(crate) fn running(&self) -> u64 {
+        self.begun.get().saturating_sub(self.ended())
+    }
+}
+
+impl Subtasks {
+    pub(crate) fn ended(&self) -> u64 {
+        self.finished.get() + self.failed.get() + self.stopped.get() + self.lost.get()
+    }
+
+    /// Approximate while sub-tasks come and go.
+    pub(crate) fn running(&self) -> u64 {
+        self.started.get().saturating_sub(self.ended())
+    }
+
+    pub(crate) fn last_end(&self) -> Duration {
+        Duration::from_micros(self.last_end.load(Ordering::Relaxed))
+    }
+}
+
+/// Relaxed: the final numbers are read after every task has ended.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A panic elsewhere leaves whole counts behind: nothing to be afraid of.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,81 @@
+//! Why something was cancelled: one error type, given as the cause of every
+//! cancel, so that whoever is stopped can ask what happened and how long ago.
+
+use std::error::Error;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use ctxtree::{CancelError, Cause};
+
+use crate::backends::Failure;
+
+#[derive(Debug)]
+pub(crate) struct Why {
+    what: What,
+    at: Instant,
+}
+
+#[derive(Debug)]
+enum What {
+    ClientWentAway,
+    HandlerPanicked,
+    BackendFailed(Failure),
+    Shutdown(&'static str),
+}
+
+impl Why {
+    pub(crate) fn client_went_away() -> Why {
+        Why::now(What::ClientWentAway)
+    }
+
+    pub(crate) fn handler_panicked() -> Why {
+        Why::now(What::HandlerPanicked)
+    }
+
+    pub(crate) fn backend_failed(failure: Failure) -> Why {
+        Why::now(What::BackendFailed(failure))
+    }
+
+    pub(crate) fn shutdown(by: &'static str) -> Why {
+        Why::now(What::Shutdown(by))
+    }
+
+    fn now(what: What) -> Why {
+        Why {
+            what,
+            at: Instant::now(),
+        }
+    }
+
+    /// How long ago the cancel behind `error` was made.
+    pub(crate) fn age(error: &CancelError) -> Option<Duration> {
+        let why: &Why = error.cause()?.downcast_ref()?;
+        Some(why.at.elapsed())
+    }
+}
+
+impl From<Why> for Cause {
+    fn from(why: Why) -> Cause {
+        Cause::new(why)
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.what {
+            What::ClientWentAway => f.write_str("client went away"),
+            What::HandlerPanicked => f.write_str("handler panicked"),
+            What::BackendFailed(failure) => write!(f, "backend {failure}"),
+            What::Shutdown(by) => write!(f, "shutdown: {by}"),
+        }
+    }
+}
+
+impl Error for Why {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.what {
+            What::BackendFailed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
