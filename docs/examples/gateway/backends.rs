@@ -7,13 +7,14 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use ctxtree::{CancelError, Context, FutureExt as _};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::rng::Rng;
 
-/// Computing must not hold up the threads that serve sockets, and more
-/// threads than this would only take turns.
-pub(crate) const COMPUTE_THREADS: usize = 2;
+/// Places for jobs that compute: more of them than this at a time would only
+/// take turns on the processors that also serve the sockets.
+static COMPUTE: Semaphore = Semaphore::const_new(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
@@ -126,7 +127,10 @@ pub(crate) async fn run(job: Job, ctx: &Context) -> Result<u64, Ended> {
             }
             Ok(u64::from(PAGES))
         }
+        // It waits for its place here, where the cancel can reach it, and not
+        // in the queue of the blocking threads, where it could not.
         Backend::Ranking => {
+            let _place = ctx.run_until_cancelled(COMPUTE.acquire()).await?;
             let ctx = ctx.clone();
             let rounds = u64::from(job.length.subsec_micros()) / 10;
             let ranking = tokio::task::spawn_blocking(move || rank(&ctx, rounds));
@@ -138,8 +142,7 @@ pub(crate) async fn run(job: Job, ctx: &Context) -> Result<u64, Ended> {
     }
 }
 
-/// A loop that computes. Asking is one load, so it may ask often; a job that
-/// waited for a thread while it was cancelled ends here before it begins.
+/// A loop that computes. Asking is one load, so it may ask often.
 fn rank(ctx: &Context, rounds: u64) -> Result<u64, Ended> {
     let mut rng = Rng::new(rounds);
     let mut best = 0;

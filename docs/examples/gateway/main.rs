@@ -76,7 +76,6 @@ fn main() -> ExitCode {
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(backends::COMPUTE_THREADS)
         .build()
     {
         Ok(runtime) => runtime,

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use ctxtree::CancelError;
 
-use crate::stats::Stats;
+use crate::histogram::Histogram;
+use crate::stats::{Cancel, Stats};
 
 /// Prints to stderr; a closed stderr is no reason to stop.
 pub(crate) fn note(text: &str) {
@@ -79,116 +80,144 @@ fn write_report(
     let (subtasks, clients) = (&stats.subtasks, &stats.clients);
     let ran = ending.cancelled_at - stats.started;
 
-    writeln!(out, "\n{} after {}", ending.error, short(ran))?;
+    writeln!(out, "\n{}, after {}", ending.error, short(ran))?;
 
-    writeln!(out, "\nrequests     {:8} begun", requests.begun.get())?;
-    writeln!(out, "             {:8} served", requests.served.get())?;
-    writeln!(
+    section(out, "requests")?;
+    row(out, requests.begun.get(), "begun")?;
+    row(
         out,
-        "             {:8} failed with a backend",
-        requests.failed.get()
+        requests.served.get(),
+        &format!("served{}", spread(&stats.latency, "as the clients saw it")),
     )?;
-    writeln!(
-        out,
-        "             {:8} abandoned by the client",
-        requests.abandoned.get()
-    )?;
-    writeln!(
-        out,
-        "             {:8} refused at shutdown",
-        requests.refused.get()
-    )?;
-    writeln!(
-        out,
-        "             {:8} turned away (no such page)",
-        requests.turned_away.get()
-    )?;
-    writeln!(
-        out,
-        "latency      p50 {}, p99 {}, longest {} (served, seen by the clients)",
-        short(stats.latency.percentile(50)),
-        short(stats.latency.percentile(99)),
-        short(stats.latency.longest()),
-    )?;
-    writeln!(
-        out,
-        "connections  {} opened: {} closed, {} broken by the client, {} rejected, {} cut off",
-        connections.opened.get(),
-        connections.closed.get(),
-        connections.broken.get(),
-        connections.rejected.get(),
-        connections.cut.get(),
-    )?;
-    writeln!(
-        out,
-        "clients      {} answers 200, {} others; hung up {} times; garbage sent {} times, refused {}",
-        clients.served.get(),
-        clients.told_otherwise.get(),
-        clients.hung_up.get(),
-        clients.garbage.get(),
-        clients.garbage_refused.get(),
-    )?;
+    row(out, requests.failed.get(), "failed with a backend")?;
+    row(out, requests.abandoned.get(), "abandoned by the client")?;
+    row(out, requests.refused.get(), "refused at shutdown")?;
+    row(out, requests.turned_away.get(), "turned away: no such page")?;
 
-    writeln!(out, "\nrequests cancelled")?;
-    writeln!(out, "   count  reason             cancelled at    cause")?;
-    for (row, count) in stats.cancels() {
-        writeln!(
-            out,
-            "{count:8}  {:17}  {:14}  {}",
-            row.reason, row.place, row.cause
-        )?;
+    section(out, "requests cancelled: reason, where, cause")?;
+    for (cancel, count) in stats.cancels() {
+        let Cancel {
+            reason,
+            place,
+            cause,
+        } = cancel;
+        row(out, count, &format!("{reason}  {place:14}  {cause}"))?;
     }
 
-    writeln!(out, "\nsub-tasks    {:8} started", subtasks.started.get())?;
-    writeln!(out, "             {:8} finished", subtasks.finished.get())?;
-    writeln!(out, "             {:8} failed", subtasks.failed.get())?;
-    writeln!(
+    section(out, "sub-tasks")?;
+    row(out, subtasks.started.get(), "started")?;
+    row(out, subtasks.finished.get(), "finished")?;
+    row(out, subtasks.failed.get(), "failed")?;
+    row(
         out,
-        "             {:8} stopped early, after their cancel by p50 {}, p99 {}, longest {}",
         subtasks.stopped.get(),
-        short(subtasks.stopping.percentile(50)),
-        short(subtasks.stopping.percentile(99)),
-        short(subtasks.stopping.longest()),
+        &format!(
+            "stopped early{}",
+            spread(&subtasks.stopping, "after their cancel")
+        ),
     )?;
-    if subtasks.lost.get() > 0 {
-        writeln!(out, "             {:8} lost", subtasks.lost.get())?;
+
+    section(out, "connections")?;
+    row(out, connections.opened.get(), "opened")?;
+    row(out, connections.closed.get(), "closed in good order")?;
+    row(out, connections.broken.get(), "broken off by the client")?;
+    row(
+        out,
+        connections.rejected.get(),
+        "rejected: not HTTP, or no request in time",
+    )?;
+    row(
+        out,
+        connections.cut.get(),
+        "cut off when the time to drain was over",
+    )?;
+
+    section(out, "load generator")?;
+    row(out, clients.served.get(), "answers 200")?;
+    row(out, clients.told_otherwise.get(), "other answers")?;
+    row(
+        out,
+        clients.hung_up.get(),
+        "times hung up before the answer",
+    )?;
+    row(
+        out,
+        clients.garbage.get(),
+        &format!(
+            "times sent garbage, {} refused",
+            clients.garbage_refused.get()
+        ),
+    )?;
+
+    let last_end = stats.started + subtasks.last_end();
+    let last_end = last_end.saturating_duration_since(ending.cancelled_at);
+    section(out, "shutdown")?;
+    row(
+        out,
+        short(ending.cancel_took),
+        &format!(
+            "for the cancel, while {} sub-tasks were running",
+            ending.running
+        ),
+    )?;
+    row(out, short(last_end), "until the last sub-task ended")?;
+    match ending.drain_took {
+        Some(took) => row(out, short(took), "until the last connection was closed")?,
+        None => row(out, "never", "was the last connection closed: hard limit")?,
     }
 
-    let last_end =
-        (stats.started + subtasks.last_end()).checked_duration_since(ending.cancelled_at);
-    writeln!(
+    section(out, "still alive")?;
+    row(out, ending.in_tree, "contexts in the tree")?;
+    row(
         out,
-        "shutdown     {} sub-tasks were running; the cancel took {}, the last of them ended after {}, {}",
-        ending.running,
-        short(ending.cancel_took),
-        short(last_end.unwrap_or_default()),
-        match ending.drain_took {
-            Some(took) => format!("all connections were closed after {}", short(took)),
-            None => "and connections were still open at the hard limit".to_owned(),
-        },
+        stats.left_behind.get(),
+        "contexts left under a request or connection that was over",
     )?;
-    writeln!(
-        out,
-        "still alive  {} contexts in the tree, {} connections, {} requests, {} sub-tasks",
-        ending.in_tree,
-        connections.opened.get().saturating_sub(connections.ended()),
-        requests.running(),
-        subtasks.running(),
-    )?;
+    row(out, connections.running(), "connections")?;
+    row(out, requests.running(), "requests")?;
+    row(out, subtasks.running(), "sub-tasks")?;
 
-    for (text, count) in stats.troubles() {
-        writeln!(out, "trouble      {count} times: {text}")?;
+    let troubles = stats.troubles();
+    if !troubles.is_empty() {
+        section(out, "troubles")?;
+    }
+    for (text, count) in troubles {
+        row(out, count, &text)?;
+    }
+    if !faults.is_empty() {
+        section(out, "FAULTS")?;
     }
     for fault in faults {
-        writeln!(out, "FAULT        {fault}")?;
+        writeln!(out, "  {fault}")?;
     }
     Ok(())
+}
+
+fn section(out: &mut String, title: &str) -> std::fmt::Result {
+    writeln!(out, "\n{title}")
+}
+
+fn row(out: &mut String, value: impl std::fmt::Display, text: &str) -> std::fmt::Result {
+    writeln!(out, "{value:>9}  {text}")
+}
+
+/// What is added in brackets where something was measured.
+fn spread(histogram: &Histogram, what: &str) -> String {
+    if histogram.count() == 0 {
+        return String::new();
+    }
+    format!(
+        " (p50 {}, p99 {}, longest {}, {what})",
+        short(histogram.percentile(50)),
+        short(histogram.percentile(99)),
+        short(histogram.longest()),
+    )
 }
 
 /// What must hold whatever happened.
 fn faults(stats: &Stats, ending: &Ending) -> Vec<String> {
     let (requests, subtasks) = (&stats.requests, &stats.subtasks);
-    let in_table: u64 = stats.cancel_count();
+    let cancels = stats.cancels().iter().map(|(_, count)| count).sum();
     let mut faults = Vec::new();
     let mut equal = |what: &str, left: u64, right: u64| {
         if left != right {
@@ -206,9 +235,9 @@ fn faults(stats: &Stats, ending: &Ending) -> Vec<String> {
         requests.ended(),
     );
     equal(
-        "requests cancelled and rows of the table",
+        "requests cancelled and rows in the table",
         requests.cancelled(),
-        in_table,
+        cancels,
     );
     equal(
         "sub-tasks started and ended",
@@ -221,7 +250,12 @@ fn faults(stats: &Stats, ending: &Ending) -> Vec<String> {
         subtasks.stopping.count(),
     );
     equal("sub-tasks lost", subtasks.lost.get(), 0);
-    equal("contexts still alive", ending.in_tree as u64, 0);
+    equal(
+        "contexts that outlived their parent's work",
+        stats.left_behind.get(),
+        0,
+    );
+    equal("contexts alive at the end", ending.in_tree as u64, 0);
     if stats.clients.served.get() > requests.served.get() {
         faults.push("clients saw more answers than were given".to_owned());
     }

@@ -35,6 +35,8 @@ pub(crate) async fn answer(
         Ok(query) => search(&ctx, query, &shared).await,
         Err((status, why)) => Outcome::TurnedAway(status, why),
     };
+    // All sub-tasks have ended, so nothing may live under this context now.
+    shared.stats.left_behind.add_many(ctx.live_children());
     presence.confirm(outcome)
 }
 
@@ -100,9 +102,12 @@ fn start(job: Job, ctx: Context, results: mpsc::Sender<Part>, shared: Shared) {
     tokio::spawn(async move {
         let part = backends::run(job, &ctx).await;
         tally.ended(&part);
+        // Before the result is sent: who has all results may rely on it that
+        // nothing holds the context any more.
+        drop(ctx);
         // Nobody listens once the client is gone.
         let _ = results.send((job, part)).await;
-        drop((ctx, shared));
+        drop(shared);
     });
 }
 

@@ -52,6 +52,20 @@ async fn connection(socket: TcpStream, server: Context, shared: Shared) {
     // Whatever way this function ends, nothing goes on under it.
     let _guard = handle.drop_guard();
 
+    let ended = converse(socket, &ctx, &shared).await;
+    shared.stats.left_behind.add_many(ctx.live_children());
+    match ended {
+        Some(Ok(())) => connections.closed.add(),
+        Some(Err(error)) if error.is_parse() || error.is_timeout() => connections.rejected.add(),
+        Some(Err(_)) => connections.broken.add(),
+        None => connections.cut.add(),
+    }
+}
+
+/// Serves requests until the client is done or the server is. A request that
+/// is still under way when this returns has been dropped with it, and so has
+/// cancelled itself; `None` means that the time to drain was over.
+async fn converse(socket: TcpStream, ctx: &Context, shared: &Shared) -> Option<hyper::Result<()>> {
     let service = service_fn(|request| {
         let answer = request::answer(ctx.clone(), shared.clone(), request);
         async { Ok::<_, Infallible>(answer.await) }
@@ -62,17 +76,11 @@ async fn connection(socket: TcpStream, server: Context, shared: Shared) {
             .header_read_timeout(HEAD_LIMIT)
             .serve_connection(TokioIo::new(socket), service)
     );
-    let ended = match ctx.run_until_cancelled(http.as_mut()).await {
+    match ctx.run_until_cancelled(http.as_mut()).await {
         Ok(ended) => Some(ended),
         Err(_) => {
             http.as_mut().graceful_shutdown();
             timeout(DRAIN_LIMIT, http).await.ok()
         }
-    };
-    match ended {
-        Some(Ok(())) => connections.closed.add(),
-        Some(Err(error)) if error.is_parse() || error.is_timeout() => connections.rejected.add(),
-        Some(Err(_)) => connections.broken.add(),
-        None => connections.cut.add(),
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Stats {
     pub(crate) clients: Clients,
     /// Of served requests, as the clients saw it.
     pub(crate) latency: Histogram,
+    /// Contexts alive below a request or a connection that was over.
+    pub(crate) left_behind: Counter,
     cancels: Mutex<BTreeMap<Cancel, u64>>,
     troubles: Mutex<BTreeMap<String, u64>>,
 }
@@ -88,6 +90,7 @@ impl Stats {
             subtasks: Subtasks::default(),
             clients: Clients::default(),
             latency: Histogram::default(),
+            left_behind: Counter::default(),
             cancels: Mutex::default(),
             troubles: Mutex::default(),
         }
@@ -119,10 +122,6 @@ impl Stats {
             .collect();
         rows.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         rows
-    }
-
-    pub(crate) fn cancel_count(&self) -> u64 {
-        lock(&self.cancels).values().sum()
     }
 
     /// Prints a trouble when it is met first, and counts it from then on.
@@ -194,6 +193,11 @@ impl Connections {
     pub(crate) fn ended(&self) -> u64 {
         self.closed.get() + self.broken.get() + self.rejected.get() + self.cut.get()
     }
+
+    /// Approximate while connections come and go.
+    pub(crate) fn running(&self) -> u64 {
+        self.opened.get().saturating_sub(self.ended())
+    }
 }
 
 impl Requests {
@@ -232,7 +236,11 @@ pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     pub(crate) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_many(1);
+    }
+
+    pub(crate) fn add_many(&self, count: usize) {
+        self.0.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {
