@@ -1,0 +1,287 @@
+//! How much memory does a live context take, does any of it stay behind when
+//! contexts and waits come and go, and does depth cost stack? Counts, not
+//! times, so this one fails when an answer is wrong.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::fmt::{self, Write};
+use std::hint::black_box;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use ctxtree::{CancelHandle, Context};
+use support::Bench;
+use support::bits::{poll_once, wakers};
+
+#[global_allocator]
+static HEAP: Counting = Counting;
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
+static WIDEST: AtomicUsize = AtomicUsize::new(0);
+
+/// What may stay behind, whatever the number of operations: a batch that is not
+/// full yet, a collector's bags, the lanes of a contended parent.
+const SLACK: usize = 64 << 10;
+
+struct Counting;
+
+// SAFETY: every call goes to `System` as it came; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        WIDEST.fetch_max(layout.align(), Ordering::Relaxed);
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+fn live() -> usize {
+    LIVE.load(Ordering::Relaxed)
+}
+
+/// Prints one line an answer, and remembers whether any was wrong.
+#[derive(Default)]
+struct Answers {
+    wrong: usize,
+}
+
+impl Answers {
+    fn check(&mut self, right: bool, question: &str, answer: fmt::Arguments<'_>) {
+        let word = if right { "ok  " } else { "FAIL" };
+        println!("{word} {question}: {answer}");
+        self.wrong += usize::from(!right);
+    }
+
+    fn flat(&mut self, question: &str, before: usize, after: usize) {
+        let grown = after.saturating_sub(before);
+        self.check(
+            grown <= SLACK,
+            question,
+            format_args!("{before} bytes live before, {after} after; {SLACK} more are allowed"),
+        );
+    }
+}
+
+fn main() {
+    let bench = Bench::start("memory");
+    let mut answers = Answers::default();
+    leaf(&mut answers);
+    short_children(&mut answers, bench.pick(10_000_000, 100_000));
+    short_children_of_two(&mut answers, bench.pick(5_000_000, 50_000));
+    waits(&mut answers, bench.pick(1_000_000, 20_000));
+    emptied(&mut answers, bench.pick(1_000_000, 20_000));
+    deep(&mut answers, bench.pick(1_000_000, 50_000));
+    bench.finish();
+    if answers.wrong > 0 {
+        println!("{} wrong", answers.wrong);
+        std::process::exit(1);
+    }
+}
+
+fn leaf(answers: &mut Answers) {
+    const LEAVES: usize = 1_000;
+    let (root, _handle) = Context::background().with_cancel();
+    // The first few pay for what is made once a thread or a parent.
+    drop((0..100).map(|_| root.with_cancel()).collect::<Vec<_>>());
+    let mut leaves: Vec<(Context, CancelHandle)> = Vec::with_capacity(LEAVES);
+    let (count, bytes) = (COUNT.load(Ordering::Relaxed), live());
+    LARGEST.store(0, Ordering::Relaxed);
+    WIDEST.store(0, Ordering::Relaxed);
+    leaves.extend((0..LEAVES).map(|_| root.with_cancel()));
+    let count = COUNT.load(Ordering::Relaxed) - count;
+    let bytes = live() - bytes;
+    let (largest, align) = (
+        LARGEST.load(Ordering::Relaxed),
+        WIDEST.load(Ordering::Relaxed),
+    );
+    answers.check(
+        count == LEAVES && largest <= 128,
+        "one live leaf",
+        format_args!(
+            "{} allocations of {} bytes, the largest {largest}, aligned to {align}",
+            count as f64 / LEAVES as f64,
+            bytes as f64 / LEAVES as f64,
+        ),
+    );
+    let handles = (size_of::<Context>(), size_of::<CancelHandle>());
+    let word = size_of::<usize>();
+    answers.check(
+        handles == (word, word),
+        "the handles",
+        format_args!("{} and {} bytes", handles.0, handles.1),
+    );
+}
+
+fn short_children(answers: &mut Answers, children: usize) {
+    let (root, _handle) = Context::background().with_cancel();
+    drop(root.with_cancel());
+    let before = live();
+    let mut peak = before;
+    for child in 0..children {
+        drop(black_box(root.with_cancel()));
+        if child % 1_000 == 0 {
+            peak = peak.max(live());
+        }
+    }
+    let what = format!("{children} short children of one live parent");
+    answers.flat(&what, before, live());
+    answers.flat("the same, at its peak", before, peak);
+    let left = root.live_children();
+    answers.check(
+        left == 0,
+        "the same, live_children()",
+        format_args!("{left}"),
+    );
+}
+
+fn short_children_of_two(answers: &mut Answers, each: usize) {
+    let (root, _handle) = Context::background().with_cancel();
+    let run = |children: usize| {
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..children).for_each(|_| drop(black_box(root.with_cancel()))));
+            }
+        });
+    };
+    run(each / 10);
+    let before = live();
+    run(each);
+    answers.flat(
+        &format!("the same from 2 threads, {each} each"),
+        before,
+        live(),
+    );
+    let left = root.live_children();
+    answers.check(
+        left == 0,
+        "the same, live_children()",
+        format_args!("{left}"),
+    );
+}
+
+fn waits(answers: &mut Answers, waits: usize) {
+    for (name, waker) in wakers() {
+        let (context, _handle) = Context::background().with_cancel();
+        let one = || poll_once(pin!(context.cancelled()), &waker);
+        one();
+        let before = live();
+        let mut pending = true;
+        for _ in 0..waits {
+            pending &= one();
+        }
+        assert!(pending, "nobody cancels");
+        answers.flat(
+            &format!("{waits} waits registered and dropped; {name}"),
+            before,
+            live(),
+        );
+    }
+}
+
+fn emptied(answers: &mut Answers, children: usize) {
+    let before = live();
+    let (root, handle) = Context::background().with_cancel();
+    let mut nodes: Vec<_> = (0..children).map(|_| root.with_cancel()).collect();
+    nodes.truncate(children / 2);
+    handle.cancel();
+    drop((nodes, root, handle));
+    // What somebody might still be looking at goes to the collector, which
+    // works whenever contexts are used. Give it that.
+    let (root, _handle) = Context::background().with_cancel();
+    for _ in 0..100_000 {
+        let middle = root.with_cancel();
+        drop(middle.0.with_cancel());
+        middle.1.cancel();
+    }
+    answers.flat(
+        &format!("{children} children at once, half dropped live"),
+        before,
+        live(),
+    );
+}
+
+/// A sink that only counts: a path of a million parts need not be stored.
+struct Length(usize);
+
+impl Write for Length {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.0 += part.len();
+        Ok(())
+    }
+}
+
+fn deep(answers: &mut Answers, depth: usize) {
+    let before = live();
+    // Only the ends are held first, so that middles die as orphans; then every
+    // level, dropped from either end.
+    for (way, keep) in [
+        ("ends held", Keep::Ends),
+        ("top down", Keep::Top),
+        ("bottom up", Keep::Bottom),
+    ] {
+        let finished = AtomicBool::new(false);
+        thread::scope(|scope| {
+            thread::Builder::new()
+                .stack_size(64 << 10)
+                .spawn_scoped(scope, || {
+                    finished.store(descend(depth, keep), Ordering::Relaxed)
+                })
+                .expect("the system has threads to give");
+        });
+        answers.check(
+            finished.into_inner(),
+            &format!("{depth} deep on a 64 KiB stack, {way}"),
+            format_args!("derived, printed, cancelled, dropped"),
+        );
+    }
+    let (root, _handle) = Context::background().with_cancel();
+    for _ in 0..100_000 {
+        let middle = root.with_cancel();
+        drop(middle.0.with_cancel());
+    }
+    answers.flat("after the depths", before, live());
+}
+
+#[derive(Clone, Copy)]
+enum Keep {
+    Ends,
+    Top,
+    Bottom,
+}
+
+fn descend(depth: usize, keep: Keep) -> bool {
+    let (root, handle) = Context::background().with_cancel();
+    let mut tip = root.with_cancel();
+    let mut held = Vec::new();
+    for _ in 1..depth {
+        let next = tip.0.with_cancel();
+        let above = std::mem::replace(&mut tip, next);
+        match keep {
+            Keep::Ends => drop(above),
+            Keep::Top | Keep::Bottom => held.push(above),
+        }
+    }
+    let mut length = Length(0);
+    write!(length, "{} {:?} {:?}", tip.0, tip.0, tip.1).expect("counting never fails");
+    let cancelled = handle.cancel() && tip.0.is_cancelled();
+    write!(length, "{} {:?}", tip.0, tip.0).expect("counting never fails");
+    match keep {
+        Keep::Ends | Keep::Top => held.into_iter().for_each(drop),
+        Keep::Bottom => held.into_iter().rev().for_each(drop),
+    }
+    drop(root);
+    drop(tip);
+    cancelled && length.0 > 0
+}
