@@ -1,0 +1,125 @@
+//! How many instructions does each operation take on one thread? Meant to run
+//! under `benches/icount.sh`, which counts what lies inside the functions named
+//! `icount_*`; by itself it only checks that they run.
+
+mod support;
+
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::Waker;
+
+use ctxtree::{CancelHandle, Context};
+use support::bits::{Floor, poll_once};
+use tokio_util::sync::CancellationToken;
+
+/// How often each function is called; `icount.sh` divides by it.
+const CALLS: usize = 1_000;
+
+/// A function whose calls valgrind can find by name, and a body that the
+/// warm-up can run without being counted.
+macro_rules! counted {
+    ($name:ident, $body:ident, $over:ty) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        fn $name(over: &$over) {
+            $body(over);
+        }
+    };
+}
+
+counted!(icount_derive_ours, derive_ours, Context);
+counted!(icount_derive_peer, derive_peer, CancellationToken);
+counted!(icount_derive_floor, derive_floor, Floor);
+counted!(icount_wait_ours, wait_ours, Context);
+counted!(icount_wait_peer, wait_peer, CancellationToken);
+counted!(icount_poll_ours, poll_ours, Context);
+counted!(icount_poll_peer, poll_peer, CancellationToken);
+counted!(icount_cancel_ours, cancel_ours, CancelHandle);
+counted!(icount_cancel_peer, cancel_peer, CancellationToken);
+
+#[inline(always)]
+fn derive_ours(parent: &Context) {
+    drop(black_box(parent.with_cancel()));
+}
+
+#[inline(always)]
+fn derive_peer(parent: &CancellationToken) {
+    drop(black_box(parent.child_token()));
+}
+
+#[inline(always)]
+fn derive_floor(floor: &Floor) {
+    floor.turn();
+}
+
+#[inline(always)]
+fn wait_ours(context: &Context) {
+    poll_once(pin!(context.cancelled()), Waker::noop());
+}
+
+#[inline(always)]
+fn wait_peer(token: &CancellationToken) {
+    poll_once(pin!(token.cancelled()), Waker::noop());
+}
+
+#[inline(always)]
+fn poll_ours(context: &Context) {
+    black_box(context.is_cancelled());
+}
+
+#[inline(always)]
+fn poll_peer(token: &CancellationToken) {
+    black_box(token.is_cancelled());
+}
+
+#[inline(always)]
+fn cancel_ours(handle: &CancelHandle) {
+    black_box(handle.cancel());
+}
+
+#[inline(always)]
+fn cancel_peer(token: &CancellationToken) {
+    token.cancel();
+}
+
+/// First what is not counted, until everything made once has been made.
+fn steady<T>(over: &T, warm: impl Fn(&T), counted: impl Fn(&T)) {
+    (0..CALLS).for_each(|_| warm(black_box(over)));
+    (0..CALLS).for_each(|_| counted(black_box(over)));
+}
+
+/// The same over leaves of one parent, each used once.
+fn each<T>(make: impl Fn() -> T, warm: impl Fn(&T), counted: impl Fn(&T)) {
+    (0..CALLS).for_each(|_| warm(black_box(&make())));
+    (0..CALLS).for_each(|_| counted(black_box(&make())));
+}
+
+fn main() {
+    let word = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
+    if std::env::args().any(|argument| argument == "--list") {
+        return;
+    }
+    let wanted = |name: &str| word.as_ref().is_none_or(|word| word == name);
+    let (context, _handle) = Context::background().with_cancel();
+    let token = CancellationToken::new();
+    if wanted("derive") {
+        steady(&context, derive_ours, icount_derive_ours);
+        steady(&token, derive_peer, icount_derive_peer);
+        steady(&Floor::default(), derive_floor, icount_derive_floor);
+    }
+    if wanted("wait") {
+        steady(&context, wait_ours, icount_wait_ours);
+        steady(&token, wait_peer, icount_wait_peer);
+    }
+    if wanted("poll") {
+        steady(&context, poll_ours, icount_poll_ours);
+        steady(&token, poll_peer, icount_poll_peer);
+    }
+    if wanted("cancel") {
+        each(|| context.with_cancel().1, cancel_ours, icount_cancel_ours);
+        each(|| token.child_token(), cancel_peer, icount_cancel_peer);
+    }
+    println!("icount: {CALLS} calls of each ran; benches/icount.sh counts them");
+}
