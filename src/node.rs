@@ -8,6 +8,7 @@
 //! | `handles` | whoever clones or drops a handle; with ORPHAN, whoever gives a lane up | the same; walks that count |
 //! | `parent`, `kind` | the constructor | anybody who may see the node |
 //! | `lane` | the constructor, before the push | walks; the thread that detaches the node |
+//! | `contention` | whoever loses a push | the same |
 //! | `waits` | see the list | waits with a handle, the canceller, the thread that detaches the node |
 //! | `extension` | installed once, by anybody with a handle | anybody who may see the node |
 //! | `number` | set once, by anybody who asks for the id | the same |
@@ -26,7 +27,9 @@
 use crate::list::{self, Head, Lane, Link, Linked};
 use crate::state::AtomicState;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
-use crate::sync::{AtomicPtr, AtomicUsize, Site, const_fn, lane_count, memory, shared_static};
+use crate::sync::{
+    AtomicPtr, AtomicU32, AtomicUsize, Site, const_fn, lane_count, memory, shared_static,
+};
 use std::borrow::Cow;
 use std::ptr::{NonNull, null, null_mut};
 
@@ -52,6 +55,8 @@ pub(crate) struct Node {
     pub(crate) parent: *const Node,
     pub(crate) lane: u16,
     pub(crate) kind: Kind,
+    /// Pushes on `children` that lost a race so far. A hint.
+    pub(crate) contention: AtomicU32,
     pub(crate) waits: Lane,
     extension: AtomicPtr<Extension>,
     pub(crate) number: AtomicUsize,
@@ -124,6 +129,7 @@ impl Node {
                 parent,
                 lane: 0,
                 kind,
+                contention: AtomicU32::new(0),
                 waits: Lane::new(),
                 extension: AtomicPtr::new(extension),
                 number: AtomicUsize::new(0),

@@ -200,6 +200,14 @@ impl<N> AtomicState<N> {
         self.word.store(word.settled().bits, Release, site);
     }
 
+    /// Whether there is a record here to take out in the end.
+    pub(crate) fn owns_record(&self) -> bool {
+        // Relaxed: the last handle's drop acquired all earlier writes, and a
+        // walk that is still to mark this node leaves no record.
+        let word = self.word.load(Relaxed, Site::StateOwns);
+        word.addr() & TAG == RECORD
+    }
+
     /// Takes the record out, when the node is being detached.
     ///
     /// # Safety

@@ -28,7 +28,10 @@ impl fmt::Display for Outcome {
 pub fn run(model: &Model) -> Outcome {
     let start = Instant::now();
     let executions = run_all(model);
-    Outcome { executions, time: start.elapsed() }
+    Outcome {
+        executions,
+        time: start.elapsed(),
+    }
 }
 
 #[cfg(crossbeam_loom)]

@@ -13,13 +13,19 @@ pub(crate) use loom::thread;
 pub(crate) use std::thread;
 
 /// Runs two bodies on threads of their own, and gives what they return.
-pub(crate) fn race<A, B>(a: impl FnOnce() -> A + Send + 'static, b: impl FnOnce() -> B + Send + 'static) -> (A, B)
+pub(crate) fn race<A, B>(
+    a: impl FnOnce() -> A + Send + 'static,
+    b: impl FnOnce() -> B + Send + 'static,
+) -> (A, B)
 where
     A: Send + 'static,
     B: Send + 'static,
 {
     let (a, b) = (thread::spawn(a), thread::spawn(b));
-    (a.join().expect("the first thread failed"), b.join().expect("the second thread failed"))
+    (
+        a.join().expect("the first thread failed"),
+        b.join().expect("the second thread failed"),
+    )
 }
 
 /// The same for three.
@@ -65,7 +71,9 @@ impl Wake for Wakes {
 /// Polls once; true = the context is done.
 pub(crate) fn poll<F: Future + Unpin>(wait: &mut F, wakes: &Arc<Wakes>) -> bool {
     let waker = Waker::from(wakes.clone());
-    Pin::new(wait).poll(&mut Task::from_waker(&waker)).is_ready()
+    Pin::new(wait)
+        .poll(&mut Task::from_waker(&waker))
+        .is_ready()
 }
 
 /// Blocks until the context is done.
@@ -82,7 +90,10 @@ pub(crate) fn wait(wait: Cancelled<'_>) {
         }
         let mut wait = wait;
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        while Pin::new(&mut wait).poll(&mut Task::from_waker(&waker)).is_pending() {
+        while Pin::new(&mut wait)
+            .poll(&mut Task::from_waker(&waker))
+            .is_pending()
+        {
             thread::park();
         }
     }

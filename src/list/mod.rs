@@ -25,7 +25,7 @@
 //!
 //! ```text
 //! head     newest link | CLOSED | SPLIT | WAITED | PARENT
-//! dead     top link of the dead stack | length (14 bits) | ORPHAN
+//! dead     top link of the dead stack | length (14 bits) | TAKEN | ORPHAN
 //! reaper   IDLE | BUSY | AGAIN
 //! walkers  how many walks are in this lane
 //! ```
@@ -36,6 +36,7 @@
 //! | `SPLIT` | who found the head contended | push and walk also the further lanes |
 //! | `WAITED` | the first waiter of the owner | a walk also looks into the wait lane |
 //! | `PARENT` | the first push | the owner is freed through the epoch |
+//! | `TAKEN` | the first reaper | see `clear_if_quiet` |
 //! | `ORPHAN` | the drop of the owner's last handle | every burial reaps at once; the reaper that finds the lane empty gives it up |
 //!
 //! # Picture
@@ -84,11 +85,11 @@
 mod reap;
 mod word;
 
-pub(crate) use reap::{Reaped, free_all};
+pub(crate) use reap::Reaped;
 pub(crate) use word::Head;
 
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use crate::sync::{AtomicPtr, AtomicU32, Cell, Site, epoch, limits, memory};
+use crate::sync::{AtomicPtr, AtomicU32, Cell, Site, epoch, limits, memory, recheck};
 use std::ptr::{NonNull, null_mut};
 use word::Dead;
 
@@ -192,6 +193,11 @@ impl Lane {
     pub(crate) fn peek(&self) -> Head {
         // Relaxed: whatever is done with it is decided by a compare-and-swap.
         Head::from_ptr(self.head.load(Relaxed, Site::HeadPeek))
+    }
+
+    /// Whether anything was ever pushed here, as far as the caller can know.
+    pub(crate) fn was_used(&self) -> bool {
+        !self.peek().as_ptr().is_null()
     }
 
     /// Tries to link `link` in front of `head`, which was read here.
@@ -316,27 +322,22 @@ impl Lane {
         self.walkers.read_in_order(AcqRel, Site::WalkersRead) == 0
     }
 
-    /// Gives `link` up: it is unlinked and freed in time. True if the caller
-    /// now has to [`reap`](Self::reap); `pin` is then made if `pinned` says
-    /// that the owner may go away from the moment this returns.
+    /// Gives `link` up, to be unlinked and freed in time. False, and nothing
+    /// has changed, if the caller would then have to reap.
+    ///
+    /// On success neither the link nor the lane is touched again.
     ///
     /// # Safety
     ///
     /// `link` is linked in this lane and the caller's to give up (L5).
-    pub(crate) unsafe fn bury(
-        &self,
-        link: NonNull<Link>,
-        batch: usize,
-        pinned: bool,
-        pin: &mut LazyPin,
-    ) -> bool {
+    #[inline(always)]
+    pub(crate) unsafe fn bury_quietly(&self, link: NonNull<Link>, batch: usize) -> bool {
         // Relaxed: a guess, which the compare-and-swap checks.
         let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::BuryLoad));
         loop {
             let new = dead.pushed(link.as_ptr());
-            let reap = new.is_orphan() || new.len() >= batch;
-            if reap && pinned {
-                pin.get();
+            if new.is_orphan() || new.len() >= batch {
+                return false;
             }
             // SAFETY: the link is ours until the compare-and-swap below.
             let buried = unsafe { link.as_ref() };
@@ -344,7 +345,8 @@ impl Lane {
             // buried.
             unsafe { buried.reap_next.set(dead.link()) };
             // Release: publishes `reap_next`, and that we are done with the
-            // link; meets the Acquire in `take_dead`. On failure Relaxed.
+            // link; meets the Acquire in `take_dead` and `clear_if_quiet`. On
+            // failure Relaxed.
             let swapped = self.dead.compare_exchange(
                 dead.as_ptr(),
                 new.as_ptr(),
@@ -353,10 +355,102 @@ impl Lane {
                 Site::Bury,
             );
             match swapped {
-                Ok(_) => return reap,
+                Ok(_) => return true,
                 Err(now) => dead = Dead::from_ptr(now),
             }
         }
+    }
+
+    /// Gives `link` up, and reaps.
+    ///
+    /// # Safety
+    ///
+    /// As [`bury_quietly`](Self::bury_quietly) and [`reap`](Self::reap). The
+    /// owner may go away as soon as the link is buried, unless something else
+    /// keeps it: then `pin` must have been made.
+    #[cold]
+    pub(crate) unsafe fn bury_and_reap<T: Linked>(
+        &self,
+        link: NonNull<Link>,
+        pin: &mut LazyPin,
+    ) -> Reaped {
+        // Relaxed: a guess, which the compare-and-swap checks.
+        let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::BuryLoad));
+        loop {
+            let new = dead.pushed(link.as_ptr());
+            // SAFETY: the link is ours until the compare-and-swap below.
+            let buried = unsafe { link.as_ref() };
+            // SAFETY: nobody else uses `reap_next` of a link that is not
+            // buried.
+            unsafe { buried.reap_next.set(dead.link()) };
+            // Release: as in `bury_quietly`. On failure Relaxed.
+            let swapped = self.dead.compare_exchange(
+                dead.as_ptr(),
+                new.as_ptr(),
+                Release,
+                Relaxed,
+                Site::BuryReap,
+            );
+            match swapped {
+                Ok(_) => break,
+                Err(now) => dead = Dead::from_ptr(now),
+            }
+        }
+        // SAFETY: by the caller.
+        unsafe { self.reap::<T>(pin) }
+    }
+
+    /// Empties the lane of an owner without handles, if all it links is buried
+    /// and nobody has reaped here or is about to. False if not so.
+    ///
+    /// Decided on the one word `dead`: a burial that reaps leaves the stack at
+    /// `batch` or longer, until its reaper takes it and sets TAKEN. So who sees
+    /// it shorter, and never taken, knows of no other thread that will touch
+    /// this lane, but for walks.
+    ///
+    /// # Safety
+    ///
+    /// The owner has no handle left, and all that was done through them comes
+    /// before this call.
+    pub(crate) unsafe fn clear_if_quiet<T: Linked>(&self, batch: usize, pin: &mut LazyPin) -> bool {
+        // Acquire: what the buriers did comes before the free; meets the
+        // Release in `bury_quietly`.
+        let dead = Dead::from_ptr(self.dead.load(Acquire, Site::QuietDead));
+        if dead.was_taken() || dead.len() >= batch {
+            return false;
+        }
+        let mut linked = 0;
+        // Its Relaxed will do: nobody pushes any more.
+        let mut at = self.peek().link();
+        while let Some(link) = NonNull::new(at) {
+            linked += 1;
+            if linked > dead.len() && recheck(Site::QuietCount) {
+                // One that is not buried.
+                return false;
+            }
+            // SAFETY: nobody unlinks here, so all of them are valid.
+            at = unsafe { link.as_ref() }.next();
+        }
+        // SAFETY: all that is linked is buried, and no reaper comes.
+        unsafe { self.clear::<T>(pin) };
+        true
+    }
+
+    /// Empties the lane for good, and frees what was buried.
+    ///
+    /// # Safety
+    ///
+    /// Nobody pushes, buries or reaps here any more, all of that comes before
+    /// this call, and all that is linked is buried.
+    pub(crate) unsafe fn clear<T: Linked>(&self, pin: &mut LazyPin) {
+        // Relaxed: nobody adds to it any more.
+        let chain = Dead::from_ptr(self.dead.load(Relaxed, Site::ClearDead)).link();
+        // Relaxed: a walk that counts itself in from now on sees this; meets
+        // the Acquire in `enter`, by way of `nobody_walks`.
+        self.head
+            .store(Head::EMPTY.as_ptr(), Relaxed, Site::ClearHead);
+        // SAFETY: out of the lane, and nobody else's.
+        unsafe { self.dispose::<T>(chain, pin) };
     }
 
     /// Says that the owner has no handle left: nothing is pushed any more, and
@@ -381,23 +475,6 @@ impl Lane {
                 Err(now) => dead = Dead::from_ptr(now),
             }
         }
-    }
-
-    /// Empties the lane for good: what was buried and not reaped, and whether a
-    /// walk may be looking at it.
-    ///
-    /// # Safety
-    ///
-    /// Nobody pushes, buries or reaps here any more, and all of that comes
-    /// before this call.
-    pub(crate) unsafe fn clear(&self) -> (*mut Link, bool) {
-        // Relaxed: nobody adds to it any more.
-        let chain = Dead::from_ptr(self.dead.load(Relaxed, Site::ClearDead)).link();
-        // Relaxed: a walk that counts itself in from now on sees this; meets
-        // the Acquire in `enter`, by way of `nobody_walks`.
-        self.head
-            .store(Head::EMPTY.as_ptr(), Relaxed, Site::ClearHead);
-        (chain, !self.nobody_walks())
     }
 
     /// The dead links that were not reaped yet, for counting.

@@ -125,6 +125,9 @@ impl Lane {
             .is_null()
     }
 
+    /// Unlinks a batch. What is at the head goes last, with one
+    /// compare-and-swap for all that was in front.
+    ///
     /// # Safety
     ///
     /// The caller holds the role, and `batch` is what it took from `dead`.
@@ -139,14 +142,28 @@ impl Lane {
             // SAFETY: `reap_next` is ours since the link was buried.
             at = unsafe { link.reap_next.get() };
         }
+        // Acquire: shows the links pushed since the last look, which we are
+        // about to read; meets the Release in `push`.
+        let head = Head::from_ptr(self.head.load(Acquire, Site::ReapHead)).link();
+        // SAFETY: we hold the role, and saw this head by an Acquire.
+        unsafe { fill_prev(head) };
         let mut at = batch;
+        let mut first = None;
         while let Some(link) = NonNull::new(at) {
-            // SAFETY: we hold the role, and the link is linked (L5).
-            unsafe { self.unlink(link) };
+            if at == head {
+                first = Some(link);
+            } else {
+                // SAFETY: we hold the role, and the link is linked (L5).
+                unsafe { self.unlink(link) };
+            }
             // SAFETY: valid as above.
             let link = unsafe { link.as_ref() };
             // SAFETY: ours as above.
             at = unsafe { link.reap_next.get() };
+        }
+        if let Some(first) = first {
+            // SAFETY: we hold the role, and the link is linked (L5).
+            unsafe { self.unlink(first) };
         }
     }
 
@@ -200,8 +217,8 @@ impl Lane {
     ///
     /// # Safety
     ///
-    /// The caller holds the role, has unlinked the batch, and it links `T`s.
-    unsafe fn dispose<T: Linked>(&self, batch: *mut Link, pin: &mut LazyPin) {
+    /// The batch is unlinked and the caller's, and links `T`s.
+    pub(super) unsafe fn dispose<T: Linked>(&self, batch: *mut Link, pin: &mut LazyPin) {
         let mut later = batch;
         if self.nobody_walks() {
             later = null_mut();
@@ -275,7 +292,7 @@ unsafe fn set_prev(link: *mut Link, prev: *const Link) {
 /// # Safety
 ///
 /// Every link of the chain may be freed (L6), and they are `T`s.
-pub(crate) unsafe fn free_all<T: Linked>(chain: *mut Link) {
+unsafe fn free_all<T: Linked>(chain: *mut Link) {
     let mut at = chain;
     while let Some(link) = NonNull::new(at) {
         // SAFETY: not freed yet.

@@ -58,10 +58,14 @@ const LEN_SHIFT: u32 = 48;
 const ONE: usize = 1 << LEN_SHIFT;
 const MAX_LEN: usize = (1 << 14) - 1;
 const LEN: usize = MAX_LEN << LEN_SHIFT;
+/// Set by the first reaper; who sees it unset knows that there was none.
+const TAKEN: usize = 1 << 62;
+/// Set when the owner has no handle left; every burial then reaps.
 const ORPHAN: usize = 1 << 63;
+const FLAGS: usize = TAKEN | ORPHAN;
 const ADDRESS: usize = ONE - 1;
 
-/// A value of `dead`: the top of the stack, its length, and ORPHAN.
+/// A value of `dead`: the top of the stack, its length, TAKEN and ORPHAN.
 #[derive(Clone, Copy)]
 pub(super) struct Dead(*mut Link);
 
@@ -86,22 +90,27 @@ impl Dead {
         self.0.addr() & ORPHAN != 0
     }
 
+    pub(super) fn was_taken(self) -> bool {
+        self.0.addr() & TAKEN != 0
+    }
+
     /// One more on the stack. The length stops at its maximum, where every
     /// burial reaps anyway.
     pub(super) fn pushed(self, link: *mut Link) -> Self {
         debug_assert_eq!(link.addr() & !ADDRESS, 0, "checked when it was allocated");
         let len = (self.len() + 1).min(MAX_LEN);
-        let orphan = self.0.addr() & ORPHAN;
-        Self(link.map_addr(|addr| addr | len << LEN_SHIFT | orphan))
+        let flags = self.0.addr() & FLAGS;
+        Self(link.map_addr(|addr| addr | (len << LEN_SHIFT) | flags))
     }
 
     pub(super) fn orphaned(self) -> Self {
         Self(self.0.map_addr(|addr| addr | ORPHAN))
     }
 
-    /// An empty stack that is as orphaned as this one.
+    /// An empty stack after this one was taken by a reaper.
     pub(super) fn taken(self) -> Self {
-        Self(std::ptr::without_provenance_mut(self.0.addr() & ORPHAN))
+        let orphan = self.0.addr() & ORPHAN;
+        Self(std::ptr::without_provenance_mut(orphan | TAKEN))
     }
 }
 
@@ -146,7 +155,8 @@ mod tests {
         let dead = dead.orphaned();
         assert!(dead.is_orphan());
         assert_eq!((dead.link(), dead.len()), (at, MAX_LEN));
-        assert!(dead.taken().is_orphan());
+        assert!(!dead.was_taken());
+        assert!(dead.taken().was_taken() && dead.taken().is_orphan());
         assert_eq!(
             (dead.taken().link(), dead.taken().len()),
             (std::ptr::null_mut(), 0)

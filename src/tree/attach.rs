@@ -11,6 +11,7 @@
 use super::mark;
 use crate::list::{Head, Push};
 use crate::node::{Kind, Node};
+use crate::sync::Ordering::Relaxed;
 use crate::sync::{Site, limits, recheck, thread_index};
 use std::borrow::Cow;
 use std::ptr::NonNull;
@@ -54,14 +55,14 @@ pub(super) fn derive(
 #[inline]
 unsafe fn link(parent: &Node, child: NonNull<Node>) {
     let mut head = parent.children.peek();
-    let mut lost = 0;
     while !head.has(Head::SPLIT) {
         // SAFETY: `child` is the caller's alone, and buried when it dies.
         match unsafe { parent.children.push(child.cast(), head) } {
             Push::Done => return,
             Push::Lost(now) => head = now,
         }
-        lost += 1;
+        // Relaxed: a count that publishes nothing.
+        let lost = 1 + parent.contention.fetch_add(1, Relaxed, Site::Contention);
         // No lanes are added behind a walk that closed the list.
         if lost >= limits::CONTENDED && !head.has(Head::CLOSED) {
             parent.split_lanes();

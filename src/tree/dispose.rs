@@ -17,29 +17,9 @@ local_flag! {
     static QUEUE: RefCell<Option<Vec<Box<Record>>>> = RefCell::new(None);
 }
 
-/// What is to be dropped when a release is through.
-pub(super) struct Garbage(Vec<Box<Record>>);
-
-impl Garbage {
-    pub(super) const fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    pub(super) fn push(&mut self, record: Box<Record>) {
-        self.0.push(record);
-    }
-
-    /// Drops it all, or leaves it to the loop this runs in.
-    #[inline]
-    pub(super) fn drop_all(self) {
-        if !self.0.is_empty() {
-            drop_all_slow(self.0);
-        }
-    }
-}
-
+/// Drops what a release has taken out, or leaves it to the loop this runs in.
 #[cold]
-fn drop_all_slow(mut records: Vec<Box<Record>>) {
+pub(super) fn drop_all(mut records: Vec<Box<Record>>) {
     let queued = QUEUE.try_with(|queue| match &mut *queue.borrow_mut() {
         Some(waiting) => {
             waiting.append(&mut records);

@@ -2,8 +2,10 @@
 //!
 //! # How it works
 //!
-//! A node that never had a child is buried in its parent's lane at once. One
-//! that had is orphaned: it goes on relaying cancels to what lives below. Each
+//! A node without children is buried in its parent's lane at once; so is one
+//! whose few children are all buried and were never reaped, after it has freed
+//! them. Any other is orphaned: it goes on relaying cancels to what lives
+//! below. Each
 //! of its lanes is told (ORPHAN) and reaped; the reaper that finds such a lane
 //! empty gives it up, and whoever gives up the last one buries the node, which
 //! may be what its own parent was waiting for: a loop up the chain, never a
@@ -19,9 +21,10 @@
 //!
 //! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `drops_vs_parent_drop`.
 
-use super::dispose::Garbage;
-use crate::list::{self, Head, LazyPin, Reaped, free_all};
+use super::dispose;
+use crate::list::{self, Head, LazyPin, Linked, Reaped};
 use crate::node::{Node, ORPHAN};
+use crate::state::Record;
 use crate::sync::Ordering::{AcqRel, Relaxed};
 use crate::sync::Site;
 use crate::wait_cell::Waiter;
@@ -37,28 +40,73 @@ use std::ptr::NonNull;
 pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
     // SAFETY: not buried yet, and the caller is the one to do it.
     let node = unsafe { at.as_ref() };
-    let mut garbage = Garbage::new();
-    let head = node.children.peek();
-    let dead = if head.has(Head::PARENT | Head::SPLIT) {
-        orphan(node, head).then_some(at)
-    } else {
+    let plain = !node
+        .children
+        .peek()
+        .has(Head::PARENT | Head::SPLIT | Head::WAITED)
+        && !node.state.owns_record();
+    if let (true, Some(parent)) = (plain, node.attached_to()) {
         // Relaxed: for those who count; nobody else has a use for it.
         node.handles.store(0, Relaxed, Site::HandleZero);
-        Some(at)
-    };
-    let mut next = dead;
-    while let Some(at) = next {
-        // SAFETY: dead, not buried, and ours to bury (T7).
-        next = unsafe { bury(at, &mut garbage) };
+        let number = usize::from(node.lane);
+        // SAFETY: dead, linked there, and ours to bury (T7).
+        if unsafe {
+            parent
+                .lane(number)
+                .bury_quietly(at.cast(), list::batch(number != 0))
+        } {
+            return;
+        }
     }
-    garbage.drop_all();
+    // SAFETY: not buried so far; the caller's promise is handed on.
+    unsafe { last_handle_gone_slow(at) };
 }
 
-/// Orphans a node whose list `head` tells of. True if nothing lives below it:
-/// then it is the caller's to bury.
+/// # Safety
+///
+/// As `last_handle_gone`.
 #[cold]
-fn orphan(node: &Node, head: Head) -> bool {
-    let lanes = node.lane_count(head);
+#[inline(never)]
+unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
+    // SAFETY: not buried yet, and the caller is the one to do it.
+    let node = unsafe { at.as_ref() };
+    let mut records = Vec::new();
+    let dead = if is_childless(node) {
+        // Relaxed: for those who count; nobody else has a use for it.
+        node.handles.store(0, Relaxed, Site::HandleZero);
+        true
+    } else {
+        orphan(node)
+    };
+    let mut next = dead.then_some(at);
+    while let Some(at) = next {
+        // SAFETY: dead, not buried, and ours to bury (T7).
+        next = unsafe { bury(at, &mut records) };
+    }
+    if !records.is_empty() {
+        dispose::drop_all(records);
+    }
+}
+
+/// Whether a node without handles has no child any more, and nobody is about
+/// to touch its lanes. If so, it is as if it never had one.
+fn is_childless(node: &Node) -> bool {
+    let head = node.children.peek();
+    if head.has(Head::SPLIT) {
+        return false;
+    }
+    // SAFETY: no handle is left, and the last one's drop acquired the others'.
+    !head.has(Head::PARENT)
+        || unsafe {
+            node.children
+                .clear_if_quiet::<Node>(list::batch(false), &mut LazyPin::new())
+        }
+}
+
+/// Orphans a node. True if nothing lives below it: then it is the caller's to
+/// bury.
+fn orphan(node: &Node) -> bool {
+    let lanes = node.lane_count(node.children.peek());
     // Relaxed: published by the Release of each ORPHAN. One more than the
     // lanes, so that the node stays ours until all of them are told.
     node.handles
@@ -96,56 +144,38 @@ fn give_up(node: &Node, lanes: usize) -> bool {
 /// # Safety
 ///
 /// The node is dead (N3), not buried, and the caller's to bury (T7).
-unsafe fn bury(at: NonNull<Node>, garbage: &mut Garbage) -> Option<NonNull<Node>> {
+unsafe fn bury(at: NonNull<Node>, records: &mut Vec<Box<Record>>) -> Option<NonNull<Node>> {
     // SAFETY: not buried yet.
     let node = unsafe { at.as_ref() };
     // SAFETY: no handle is left here or below, so nobody reads the record (S4).
-    if let Some(record) = unsafe { node.state.take_record() } {
-        garbage.push(record);
-    }
-    let head = node.children.peek();
+    records.extend(unsafe { node.state.take_record() });
     let mut pin = LazyPin::new();
-    if head.has(Head::WAITED) {
-        clear_waits(node, &mut pin);
+    if node.waits.was_used() {
+        // SAFETY: no handle is left, so every wait is buried and nobody buries
+        // or reaps there (T7).
+        unsafe { node.waits.clear::<Waiter>(&mut pin) };
     }
-    let shared = head.has(Head::PARENT | Head::SPLIT);
     let Some(parent) = node.attached_to() else {
-        // A root is in no list. Walks below it may still come up to it.
-        if shared {
-            // SAFETY: dead and in no list; by N4 only pins may be left.
-            unsafe { pin.get().defer(move || Node::free(at)) };
-        } else {
-            // SAFETY: dead, in no list, and never had a child.
+        // A root is in no list. A reaper of its lanes may still be leaving.
+        // SAFETY: a root is unlinked, and ours.
+        if unsafe { Node::only_its_lane_points_here(at.cast()) } {
+            // SAFETY: dead, in no list, and nobody else points to it (N4).
             unsafe { Node::free(at) };
+        } else {
+            // SAFETY: the same, but for pins.
+            unsafe { pin.get().defer(move || Node::free(at)) };
         }
         return None;
     };
     let number = usize::from(node.lane);
     let lane = parent.lane(number);
     // SAFETY: the node is linked there, and ours to give up.
-    if !unsafe { lane.bury(at.cast(), list::batch(number != 0), true, &mut pin) } {
+    if unsafe { lane.bury_quietly(at.cast(), list::batch(number != 0)) } {
         return None;
     }
-    // SAFETY: a children lane; `bury` made the pin that keeps the parent.
-    let reaped = unsafe { lane.reap::<Node>(&mut pin) };
+    // The pin keeps the parent, once nothing of it is ours.
+    pin.get();
+    // SAFETY: the same.
+    let reaped = unsafe { lane.bury_and_reap::<Node>(at.cast(), &mut pin) };
     (reaped == Reaped::Emptied && give_up(parent, 1)).then(|| NonNull::from(parent))
-}
-
-/// Frees what is left in the wait lane of a dead node: waits given up, and not
-/// reaped yet. Nobody adds to it any more; a walk may be looking.
-#[cold]
-fn clear_waits(node: &Node, pin: &mut LazyPin) {
-    // SAFETY: no handle is left, so every wait is buried and nobody buries or
-    // reaps here (T7).
-    let (chain, walked) = unsafe { node.waits.clear() };
-    if chain.is_null() {
-        return;
-    }
-    if walked {
-        // SAFETY: out of the lane; what a walk may be looking at waits for it.
-        unsafe { pin.get().defer(move || free_all::<Waiter>(chain)) };
-    } else {
-        // SAFETY: out of the lane, and no walk can reach it (L6).
-        unsafe { free_all::<Waiter>(chain) };
-    }
 }

@@ -108,17 +108,13 @@ fn release(node: &Node, waiter: NonNull<Waiter>) {
     let given_up = unsafe { waiter.as_ref() };
     // SAFETY: ours, and given up here only.
     let leftover = unsafe { given_up.give_up() };
-    let mut pin = LazyPin::new();
     // SAFETY: linked there by `register`, and ours to give up.
-    if unsafe {
-        node.waits
-            .bury(waiter.cast(), list::batch(false), false, &mut pin)
-    } {
-        // SAFETY: a wait lane, of a node that our handle keeps.
-        let reaped = unsafe { node.waits.reap::<Waiter>(&mut pin) };
+    if !unsafe { node.waits.bury_quietly(waiter.cast(), list::batch(false)) } {
+        let mut pin = LazyPin::new();
+        // SAFETY: the same, and our handle keeps the node.
+        let reaped = unsafe { node.waits.bury_and_reap::<Waiter>(waiter.cast(), &mut pin) };
         debug_assert_eq!(reaped, Reaped::Open, "a wait lane is never orphaned");
     }
-    drop(pin);
     // The waker's drop is user's code: last, outside everything (T8).
     if std::thread::panicking() {
         // A second panic would abort.

@@ -27,7 +27,10 @@ pub(crate) fn cancel_vs_attach() {
 
 pub(crate) fn cancel_vs_attach_with_collector() {
     let (root, cancel) = root();
-    let (child, ()) = race(move || root.with_cancel().0, move || assert!(cancel.cancel()));
+    let (child, ()) = race(
+        move || root.with_cancel().0,
+        move || assert!(cancel.cancel()),
+    );
     assert!(child.is_cancelled());
 }
 
@@ -108,7 +111,10 @@ pub(crate) fn cancel_vs_cancel_observed() {
             let (one, two) = (one.clone(), two.clone());
             move || {
                 let won = second.cancel();
-                assert!(one.is_cancelled() && two.is_cancelled(), "returned means marked");
+                assert!(
+                    one.is_cancelled() && two.is_cancelled(),
+                    "returned means marked"
+                );
                 won
             }
         },
@@ -145,7 +151,11 @@ pub(crate) fn cancel_vs_cancel_nested() {
     );
     assert!(root_won);
     let origin = if middle_won { middle.id() } else { root.id() };
-    assert_eq!(leaf.error().map(|e| e.origin()), Some(origin), "the nearest that was done first");
+    assert_eq!(
+        leaf.error().map(|e| e.origin()),
+        Some(origin),
+        "the nearest that was done first"
+    );
 }
 
 pub(crate) fn cancel_vs_poll() {

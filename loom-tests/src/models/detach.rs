@@ -43,7 +43,11 @@ pub(crate) fn detach_vs_detach() {
     let others: Vec<Context> = (1..model::BATCH).map(|_| child(&root)).collect();
     race(move || drop(one), move || drop(others));
     assert_eq!(root.live_children(), 0);
-    assert_eq!(model::unreaped(&root), 0, "a full batch is reaped by somebody");
+    assert_eq!(
+        model::unreaped(&root),
+        0,
+        "a full batch is reaped by somebody"
+    );
 }
 
 pub(crate) fn detach_vs_detach_vs_attach() {
@@ -58,7 +62,11 @@ pub(crate) fn detach_vs_detach_vs_attach() {
 pub(crate) fn detach_vs_detach_vs_cancel() {
     let (root, cancel) = root();
     let (one, two, three) = (child(&root), child(&root), child(&root));
-    race3(move || drop(one), move || drop(two), move || assert!(cancel.cancel()));
+    race3(
+        move || drop(one),
+        move || drop(two),
+        move || assert!(cancel.cancel()),
+    );
     assert!(three.is_cancelled());
 }
 
@@ -66,7 +74,11 @@ pub(crate) fn detach_from_the_middle() {
     let (root, _cancel) = root();
     let (oldest, middle, newest) = (child(&root), child(&root), child(&root));
     let parent = root.clone();
-    let ((), (), fresh) = race3(move || drop(middle), move || drop(newest), move || child(&parent));
+    let ((), (), fresh) = race3(
+        move || drop(middle),
+        move || drop(newest),
+        move || child(&parent),
+    );
     assert_eq!(root.live_children(), 2);
     drop(oldest);
     drop(fresh);
@@ -75,7 +87,11 @@ pub(crate) fn detach_from_the_middle() {
 pub(crate) fn handles_dropped_together() {
     let (root, cancel) = root();
     let again = root.clone();
-    race3(move || drop(root), move || drop(cancel), move || drop(again));
+    race3(
+        move || drop(root),
+        move || drop(cancel),
+        move || drop(again),
+    );
 }
 
 pub(crate) fn last_handle_sees_the_child() {

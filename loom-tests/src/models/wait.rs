@@ -52,7 +52,11 @@ pub(crate) fn wait_drop_vs_cancel() {
         move || assert!(cancel.cancel()),
     );
     assert!(seen.count() <= 1, "woken at most once");
-    assert_eq!(std::sync::Arc::strong_count(&seen), 1, "no waker is left behind");
+    assert_eq!(
+        std::sync::Arc::strong_count(&seen),
+        1,
+        "no waker is left behind"
+    );
 }
 
 pub(crate) fn wait_drops_vs_cancel() {
@@ -70,7 +74,11 @@ pub(crate) fn wait_drops_vs_cancel() {
         move || assert!(cancel.cancel()),
     );
     assert!(seen.count() <= 2, "each woken at most once");
-    assert_eq!(std::sync::Arc::strong_count(&seen), 1, "no waker is left behind");
+    assert_eq!(
+        std::sync::Arc::strong_count(&seen),
+        1,
+        "no waker is left behind"
+    );
 }
 
 pub(crate) fn wait_repoll_vs_cancel() {
@@ -89,7 +97,10 @@ pub(crate) fn wait_repoll_vs_cancel() {
     );
     drop(wait);
     assert!(first_seen.count() <= 1 && last_seen.count() <= 1);
-    assert!(ready || last_seen.count() == 1, "pending, so the last waker is woken");
+    assert!(
+        ready || last_seen.count() == 1,
+        "pending, so the last waker is woken"
+    );
 }
 
 pub(crate) fn wait_and_last_handle_vs_cancel() {
@@ -109,7 +120,11 @@ pub(crate) fn wait_and_last_handle_vs_cancel() {
     );
     drop(root);
     assert!(seen.count() <= 1);
-    assert_eq!(std::sync::Arc::strong_count(&seen), 1, "no waker is left behind");
+    assert_eq!(
+        std::sync::Arc::strong_count(&seen),
+        1,
+        "no waker is left behind"
+    );
 }
 
 pub(crate) fn wait_vs_two_cancels() {

@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// the paths that a server reaches with thousands.
 pub(crate) mod limits {
     /// Dead links in a lane before somebody reaps, while the list is one lane.
-    pub(crate) const BATCH: usize = 8;
+    /// Seven, as common allocators keep that many freed blocks at hand.
+    pub(crate) const BATCH: usize = 7;
     /// The same in a lane of a split list.
     pub(crate) const BATCH_SPLIT: usize = 32;
     /// Failed pushes on one head before the list is split.
