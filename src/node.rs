@@ -45,7 +45,7 @@ pub(crate) enum Kind {
 }
 
 /// One node of the tree.
-#[repr(C, align(16))]
+#[repr(C)]
 pub(crate) struct Node {
     // The words that a walk touches come first.
     pub(crate) link: Link,
@@ -138,6 +138,7 @@ impl Node {
     }
 
     /// A node with `handles` handles, not attached yet.
+    #[inline]
     pub(crate) fn alloc(
         parent: NonNull<Node>,
         kind: Kind,

@@ -102,35 +102,42 @@ impl<N> Word<N> {
         }
     }
 
+    #[inline]
     pub(crate) fn plain(location: &'static Location<'static>) -> Self {
         let bits = std::ptr::from_ref(location).cast_mut().cast::<()>();
         Self::from_bits(bits.map_addr(|addr| addr | PLAIN))
     }
 
     /// Owns `record` from now on, until [`AtomicState::take_record`].
+    #[inline]
     pub(crate) fn record(record: Box<Record>) -> Self {
         let bits = Box::into_raw(record).cast::<()>();
         Self::from_bits(bits.map_addr(|addr| addr | RECORD))
     }
 
+    #[inline]
     pub(crate) fn inherited(from: NonNull<N>) -> Self {
         let () = Self::ALIGNED;
         let bits = from.as_ptr().cast::<()>();
         Self::from_bits(bits.map_addr(|addr| addr | INHERITED))
     }
 
+    #[inline]
     pub(crate) fn settled(self) -> Self {
         Self::from_bits(self.bits.map_addr(|addr| addr | SETTLED))
     }
 
+    #[inline]
     pub(crate) fn is_live(self) -> bool {
         self.bits.is_null()
     }
 
+    #[inline]
     pub(crate) fn is_settled(self) -> bool {
         self.bits.addr() & SETTLED != 0
     }
 
+    #[inline]
     pub(crate) fn view(self) -> View<N> {
         let at = self.bits.map_addr(|addr| addr & !BITS);
         let Some(at) = NonNull::new(at) else {
@@ -146,6 +153,7 @@ impl<N> Word<N> {
     }
 
     /// Frees the record of a word that was never published.
+    #[inline]
     pub(crate) fn into_record(self) -> Option<Box<Record>> {
         match self.view() {
             // SAFETY: the word owns what `record` leaked into it (S4).
@@ -178,6 +186,7 @@ impl<N> AtomicState<N> {
 
     /// Ends the life of this context, if nobody has yet (S1). The loser gets
     /// the winner's word.
+    #[inline]
     pub(crate) fn finish(&self, word: Word<N>, site: Site) -> Result<(), Word<N>> {
         // Release: publishes the record, and the ancestor's word for an
         // inherited one; meets the Acquire in `load`. On failure Acquire: the
@@ -192,6 +201,7 @@ impl<N> AtomicState<N> {
     }
 
     /// Says that everything below is marked. `word` is what was read here.
+    #[inline]
     pub(crate) fn settle(&self, word: Word<N>, site: Site) {
         debug_assert!(!word.is_live());
         // Release: publishes the marks below to those who skip on seeing
@@ -201,6 +211,7 @@ impl<N> AtomicState<N> {
     }
 
     /// Whether there is a record here to take out in the end.
+    #[inline]
     pub(crate) fn owns_record(&self) -> bool {
         // Relaxed: the last handle's drop acquired all earlier writes, and a
         // walk that is still to mark this node leaves no record.

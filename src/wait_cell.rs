@@ -7,23 +7,28 @@
 //! chain of its own, and *fires* the chain when everything is marked. The
 //! future may give up at any moment. One word decides between them.
 //!
+//! The waker of the first poll lies in the waiter as it is: it is published by
+//! the push, and costs nothing more. A poll with another waker puts that one in
+//! an [`AtomicWaker`], and says so.
+//!
 //! | `fate` | meaning |
 //! |---|---|
 //! | 0 | waiting |
+//! | `REPLACED` | the waker to wake is in the slot |
 //! | `CLAIMED` | on the chain of the canceller, which will fire it |
-//! | `OFF` | given up before it fired: the waker is the owner's |
-//! | `FIRED` | fired before it was given up: the waker is the canceller's |
-//! | `OFF` and `FIRED` | whichever came first has the waker |
+//! | `OFF` | the owner gave up |
+//! | `FIRED` | the canceller took the waker |
 //! | `UNLINKED` | the lane no longer points here |
 //! | `RELEASED` | the canceller no longer points here |
 //!
 //! # Invariants
 //!
-//! - **W1** `CLAIMED` is set only on a word that is 0: after `OFF` there is no
+//! - **W1** `CLAIMED` is set only where `OFF` is not: after `OFF` there is no
 //!   claim.
-//! - **W2** Of `OFF` and `FIRED`, the one set first owns the waker. The other
-//!   side leaves it alone, except that a late `OFF` takes out what a poll has
-//!   put there since.
+//! - **W2** The first waker belongs to the owner once `OFF` or `REPLACED` is
+//!   set before `FIRED`, and to the canceller once `FIRED` is set before both.
+//!   The canceller uses the slot only if it fires after `REPLACED` and before
+//!   `OFF`; what it leaves there is the owner's to drop.
 //! - **W3** A waiter that was never claimed is freed when it is unlinked. One
 //!   that was is freed by the later of `UNLINKED` and `RELEASED`.
 //!
@@ -35,27 +40,31 @@
 //! Models: `wait_vs_cancel`, `wait_drop_vs_cancel`, `wait_repoll_vs_cancel`.
 
 use crate::list::{self, Link, Linked};
-use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU32, AtomicWaker, Cell, Site, memory};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::Waker;
 
 const CLAIMED: u32 = 1;
-const OFF: u32 = 2;
-const FIRED: u32 = 4;
-const UNLINKED: u32 = 8;
-const RELEASED: u32 = 16;
+const REPLACED: u32 = 2;
+const OFF: u32 = 4;
+const FIRED: u32 = 8;
+const UNLINKED: u32 = 16;
+const RELEASED: u32 = 32;
 
 /// One registered wait.
-#[repr(C, align(16))]
+#[repr(C)]
 pub(crate) struct Waiter {
     link: Link,
     fate: AtomicU32,
     /// The next on the canceller's chain.
     claim_next: Cell<*mut Waiter>,
-    /// Whose it is says W2. Its memory is freed without dropping it.
-    waker: ManuallyDrop<AtomicWaker>,
+    /// Written before the push, never after. Whose it is says W2; it is moved
+    /// out by whoever that is, and not dropped with the waiter.
+    first: ManuallyDrop<Waker>,
+    /// What came after. Not dropped with the waiter either.
+    slot: ManuallyDrop<AtomicWaker>,
 }
 
 // SAFETY: `link` is the first field, and the layout is C's.
@@ -74,7 +83,7 @@ unsafe impl Linked for Waiter {
         if waiter.fate.load(Acquire, Site::FateFree) & CLAIMED != 0 {
             // AcqRel: the later of the two frees, after all the other did;
             // meets the same in `release_claimed`.
-            let before = waiter.fate.fetch_or(UNLINKED, AcqRel, Site::FateUnlinked);
+            let before = waiter.fate.fetch_add(UNLINKED, AcqRel, Site::FateUnlinked);
             if before & RELEASED == 0 {
                 return;
             }
@@ -84,24 +93,27 @@ unsafe impl Linked for Waiter {
     }
 }
 
-/// What the owner has to drop, outside everything.
+/// The wakers that an owner has to drop, outside everything.
 pub(crate) enum Leftover {
-    /// The slot with whatever is in it, never seen by the canceller.
+    /// The waker of the first poll.
+    First { _waker: Waker },
+    /// The slot with whatever is in it.
     Slot { _slot: AtomicWaker },
-    /// What a late poll put there.
-    Waker { _waker: Option<Waker> },
+    /// What a poll put into the slot after the canceller had looked.
+    Late { _waker: Option<Waker> },
 }
 
 impl Waiter {
     /// A waiter with `waker`, whose clone may panic: then there is none.
+    #[inline]
     pub(crate) fn new(waker: &Waker) -> NonNull<Waiter> {
-        let slot = AtomicWaker::new();
-        slot.register(waker);
+        let first = ManuallyDrop::new(waker.clone());
         list::alloc(Waiter {
             link: Link::new(),
             fate: AtomicU32::new(0),
             claim_next: Cell::new(std::ptr::null_mut()),
-            waker: ManuallyDrop::new(slot),
+            first,
+            slot: ManuallyDrop::new(AtomicWaker::new()),
         })
     }
 
@@ -112,17 +124,42 @@ impl Waiter {
     /// It was never linked, and is not used again.
     pub(crate) unsafe fn free_unlinked(at: NonNull<Waiter>) {
         // SAFETY: still valid here.
-        let slot: *const AtomicWaker = unsafe { &*at.as_ref().waker };
-        // SAFETY: the slot is ours alone, and never dropped in place.
-        let slot = unsafe { slot.read() };
+        let waiter = unsafe { at.as_ref() };
+        // SAFETY: it is ours alone.
+        let first = unsafe { waiter.take_first() };
         // SAFETY: by the caller.
         unsafe { memory::free(at) };
-        drop(slot);
+        drop(first);
     }
 
-    /// From now on `waker` is woken instead.
-    pub(crate) fn register(&self, waker: &Waker) {
-        self.waker.register(waker);
+    /// # Safety
+    ///
+    /// The first waker is the caller's (W2), and is taken once.
+    unsafe fn take_first(&self) -> Waker {
+        let first: *const ManuallyDrop<Waker> = &self.first;
+        // SAFETY: by the caller.
+        ManuallyDrop::into_inner(unsafe { first.read() })
+    }
+
+    /// From now on `waker` is woken instead. Called by the owner. What was
+    /// replaced is for the caller to drop.
+    pub(crate) fn register(&self, waker: &Waker) -> Option<Waker> {
+        // Relaxed: only the owner sets REPLACED.
+        let replaced = self.fate.load(Relaxed, Site::FateReplaced) & REPLACED != 0;
+        // A waker that the canceller has moved out is still the same bytes, and
+        // they are only compared.
+        if !replaced && self.first.will_wake(waker) {
+            return None;
+        }
+        self.slot.register(waker);
+        if replaced {
+            return None;
+        }
+        // AcqRel: a canceller that fires later sees the slot filled; if one
+        // has fired, what it wrote before is seen. Meets the same in `fire`.
+        let before = self.fate.fetch_add(REPLACED, AcqRel, Site::FateReplace);
+        // SAFETY: replaced before it was fired: the first is ours (W2).
+        (before & FIRED == 0).then(|| unsafe { self.take_first() })
     }
 
     /// The owner gives up. What it has to drop once the waiter is buried.
@@ -130,19 +167,26 @@ impl Waiter {
     /// # Safety
     ///
     /// Called once, by the owner.
+    #[inline]
     pub(crate) unsafe fn give_up(&self) -> Leftover {
         // AcqRel: we see whether the canceller was first, and it sees that we
         // were; meets the same in `fire`.
-        let before = self.fate.fetch_or(OFF, AcqRel, Site::FateOff);
-        if before & FIRED == 0 {
-            let slot: *const AtomicWaker = &*self.waker;
-            // SAFETY: the slot is ours alone (W2), and never dropped in place.
+        let before = self.fate.fetch_add(OFF, AcqRel, Site::FateOff);
+        if before & (FIRED | REPLACED) == 0 {
+            // SAFETY: neither replaced nor fired: it is still ours (W2).
+            Leftover::First {
+                _waker: unsafe { self.take_first() },
+            }
+        } else if before & FIRED == 0 {
+            let slot: *const AtomicWaker = &*self.slot;
+            // SAFETY: given up before it was fired: the canceller leaves the
+            // slot alone, and nobody drops it in place.
             Leftover::Slot {
                 _slot: unsafe { slot.read() },
             }
         } else {
-            Leftover::Waker {
-                _waker: self.waker.take(),
+            Leftover::Late {
+                _waker: self.slot.take(),
             }
         }
     }
@@ -154,18 +198,25 @@ impl Waiter {
     /// The caller is the one canceller that claims from this lane, and may
     /// follow its links (L7).
     pub(crate) unsafe fn claim(&self, next: *mut Waiter) -> bool {
-        // Release: orders nothing of ours but keeps with W3's count; Acquire:
-        // shows the slot. Meets `give_up` and `free`. On failure Relaxed: the
-        // owner has given up, nothing of it is used.
-        let claimed = self
-            .fate
-            .compare_exchange(0, CLAIMED, AcqRel, Relaxed, Site::FateClaim)
-            .is_ok();
-        if claimed {
-            // SAFETY: only the one canceller uses it.
-            unsafe { self.claim_next.set(next) };
+        // Relaxed: a guess, which the compare-and-swap checks.
+        let mut fate = self.fate.load(Relaxed, Site::FateClaimLoad);
+        loop {
+            if fate & OFF != 0 {
+                return false;
+            }
+            // Release: the count of W3 begins; meets the Acquire in `free`. On
+            // failure Relaxed: looked at again.
+            let swapped =
+                self.fate
+                    .compare_exchange(fate, fate | CLAIMED, Release, Relaxed, Site::FateClaim);
+            match swapped {
+                Ok(_) => break,
+                Err(now) => fate = now,
+            }
         }
-        claimed
+        // SAFETY: only the one canceller uses it.
+        unsafe { self.claim_next.set(next) };
+        true
     }
 
     /// The next on the chain.
@@ -190,11 +241,16 @@ impl Waiter {
 
     /// Takes the waker to wake, unless the owner gave up before.
     pub(crate) fn fire(&self) -> Option<Waker> {
-        // AcqRel: meets the same in `give_up`.
-        if self.fate.fetch_or(FIRED, AcqRel, Site::FateFire) & OFF == 0 {
-            self.waker.take()
-        } else {
+        // AcqRel: meets the same in `give_up` and `register`.
+        let before = self.fate.fetch_add(FIRED, AcqRel, Site::FateFire);
+        if before & OFF != 0 {
             None
+        } else if before & REPLACED != 0 {
+            self.slot.take()
+        } else {
+            // SAFETY: fired before it was given up or replaced: it is ours
+            // (W2).
+            Some(unsafe { self.take_first() })
         }
     }
 
@@ -207,7 +263,7 @@ impl Waiter {
         // SAFETY: W3: it is not freed before RELEASED.
         let waiter = unsafe { at.as_ref() };
         // AcqRel: meets the same in `free`.
-        let before = waiter.fate.fetch_or(RELEASED, AcqRel, Site::FateReleased);
+        let before = waiter.fate.fetch_add(RELEASED, AcqRel, Site::FateReleased);
         if before & UNLINKED != 0 {
             // SAFETY: unlinked, and off the chain (W3).
             unsafe { memory::free(at) };

@@ -26,28 +26,34 @@ impl Head {
     /// Without links, and closed.
     pub(super) const EMPTY: Self = Self(std::ptr::without_provenance_mut(Self::CLOSED));
 
+    #[inline]
     pub(super) fn from_ptr(word: *mut Link) -> Self {
         Self(word)
     }
 
+    #[inline]
     pub(super) fn as_ptr(self) -> *mut Link {
         self.0
     }
 
+    #[inline]
     pub(crate) fn link(self) -> *mut Link {
         self.0.map_addr(|addr| addr & !Self::BITS)
     }
 
     /// Whether any of `bits` is set.
+    #[inline]
     pub(crate) fn has(self, bits: usize) -> bool {
         self.0.addr() & bits != 0
     }
 
+    #[inline]
     pub(super) fn with(self, bits: usize) -> Self {
         Self(self.0.map_addr(|addr| addr | bits))
     }
 
     /// The same bits over another link.
+    #[inline]
     pub(super) fn with_link(self, link: *mut Link) -> Self {
         debug_assert_eq!(link.addr() & Self::BITS, 0);
         Self(link.map_addr(|addr| addr | (self.0.addr() & Self::BITS)))
@@ -70,32 +76,39 @@ const ADDRESS: usize = ONE - 1;
 pub(super) struct Dead(*mut Link);
 
 impl Dead {
+    #[inline]
     pub(super) fn from_ptr(word: *mut Link) -> Self {
         Self(word)
     }
 
+    #[inline]
     pub(super) fn as_ptr(self) -> *mut Link {
         self.0
     }
 
+    #[inline]
     pub(super) fn link(self) -> *mut Link {
         self.0.map_addr(|addr| addr & ADDRESS)
     }
 
+    #[inline]
     pub(super) fn len(self) -> usize {
         (self.0.addr() & LEN) >> LEN_SHIFT
     }
 
+    #[inline]
     pub(super) fn is_orphan(self) -> bool {
         self.0.addr() & ORPHAN != 0
     }
 
+    #[inline]
     pub(super) fn was_taken(self) -> bool {
         self.0.addr() & TAKEN != 0
     }
 
     /// One more on the stack. The length stops at its maximum, where every
     /// burial reaps anyway.
+    #[inline]
     pub(super) fn pushed(self, link: *mut Link) -> Self {
         debug_assert_eq!(link.addr() & !ADDRESS, 0, "checked when it was allocated");
         let len = (self.len() + 1).min(MAX_LEN);
@@ -103,20 +116,24 @@ impl Dead {
         Self(link.map_addr(|addr| addr | (len << LEN_SHIFT) | flags))
     }
 
+    #[inline]
     pub(super) fn orphaned(self) -> Self {
         Self(self.0.map_addr(|addr| addr | ORPHAN))
     }
 
     /// An empty stack after this one was taken by a reaper.
+    #[inline]
     pub(super) fn taken(self) -> Self {
         let orphan = self.0.addr() & ORPHAN;
         Self(std::ptr::without_provenance_mut(orphan | TAKEN))
     }
 }
 
-/// Whether a link may lie at this address: the top 16 bits are the lane's.
+/// Whether a link may lie at this address: the top 16 bits and the low four
+/// are the lane's.
+#[inline(always)]
 pub(super) fn address_fits(addr: usize) -> bool {
-    addr & !ADDRESS == 0
+    addr & (!ADDRESS | Head::BITS) == 0
 }
 
 #[cfg(all(test, not(crossbeam_loom)))]

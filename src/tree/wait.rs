@@ -54,9 +54,10 @@ impl Wait {
             Some(waiter) => {
                 let registered = Registered { node, waiter };
                 // SAFETY: ours, and buried by nobody else.
-                unsafe { waiter.as_ref() }.register(waker);
+                let replaced = unsafe { waiter.as_ref() }.register(waker);
                 std::mem::forget(registered);
                 self.0 = Some(waiter);
+                drop(replaced);
             }
         }
         !node.state.load(Site::WaitLook).is_live() && recheck(Site::WaitRecheck)

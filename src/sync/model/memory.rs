@@ -26,9 +26,16 @@ thread_local! {
 }
 
 pub(crate) fn alloc<T>(value: T) -> NonNull<T> {
-    let at = NonNull::from(Box::leak(Box::new(value)));
+    let layout = Layout::new::<T>()
+        .align_to(16)
+        .expect("16 is a power of two");
+    // SAFETY: loom's objects make every `T` larger than zero.
+    let at = unsafe { std::alloc::alloc(layout) };
+    let at = NonNull::new(at.cast::<T>()).expect("a model has memory enough");
+    // SAFETY: fresh memory of this layout.
+    unsafe { at.write(value) };
     let object = Object {
-        layout: Layout::new::<T>(),
+        layout,
         at: at.cast(),
         freed: false,
         life: Rc::new(loom::cell::UnsafeCell::new(())),

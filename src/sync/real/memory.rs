@@ -1,18 +1,41 @@
 //! Heap memory.
 
+use std::alloc::{Layout, handle_alloc_error};
 use std::ptr::NonNull;
 
 #[cfg(feature = "internal-model")]
 pub(super) static LIVE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
-/// Moves `value` to the heap.
+/// Room for a `T`, aligned so that the low four bits of its address are free.
+/// The size is not rounded up to the alignment: the last bytes decide whether
+/// a node fits the allocator's size class.
+const fn layout<T>() -> Layout {
+    const { assert!(size_of::<T>() != 0) };
+    let align = if align_of::<T>() > 16 {
+        align_of::<T>()
+    } else {
+        16
+    };
+    match Layout::from_size_align(size_of::<T>(), align) {
+        Ok(layout) => layout,
+        Err(_) => unreachable!(),
+    }
+}
+
+/// Moves `value` to the heap, at a multiple of 16 at least.
 #[inline(always)]
 pub(crate) fn alloc<T>(value: T) -> NonNull<T> {
     #[cfg(feature = "internal-model")]
     // Relaxed: a statistic.
     LIVE.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    // `Box::leak` rather than `into_raw`, for the `NonNull` without a check.
-    NonNull::from(Box::leak(Box::new(value)))
+    // SAFETY: the size is not zero.
+    let at = unsafe { std::alloc::alloc(layout::<T>()) };
+    let Some(at) = NonNull::new(at.cast::<T>()) else {
+        handle_alloc_error(layout::<T>());
+    };
+    // SAFETY: fresh memory of this layout.
+    unsafe { at.write(value) };
+    at
 }
 
 /// Drops the value and frees its memory.
@@ -25,6 +48,8 @@ pub(crate) unsafe fn free<T>(at: NonNull<T>) {
     #[cfg(feature = "internal-model")]
     // Relaxed: a statistic.
     LIVE.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-    // SAFETY: the caller gives up what `alloc` leaked.
-    drop(unsafe { Box::from_raw(at.as_ptr()) });
+    // SAFETY: the caller gives the value up.
+    unsafe { at.drop_in_place() };
+    // SAFETY: `alloc` made it with this layout.
+    unsafe { std::alloc::dealloc(at.as_ptr().cast(), layout::<T>()) };
 }

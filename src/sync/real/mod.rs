@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) mod limits {
     /// Dead links in a lane before somebody reaps, while the list is one lane.
     /// Seven, as common allocators keep that many freed blocks at hand.
-    pub(crate) const BATCH: usize = 7;
+    pub(crate) const BATCH: usize = 14;
     /// The same in a lane of a split list.
     pub(crate) const BATCH_SPLIT: usize = 32;
     /// Failed pushes on one head before the list is split.
