@@ -23,9 +23,9 @@ tests! {
     cancel_vs_attach
     cancel_vs_attach_with_collector
     cancel_vs_two_attaches
-    cancel_vs_attach_and_observe
     cancel_vs_attach_below
     cancel_vs_cancel
+    cancel_vs_cancel_deep
     cancel_vs_cancel_observed
     cancel_vs_cancel_nested
     cancel_vs_poll

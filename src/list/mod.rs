@@ -89,7 +89,7 @@ pub(crate) use reap::Reaped;
 pub(crate) use word::Head;
 
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use crate::sync::{AtomicPtr, AtomicU32, Cell, Site, epoch, limits, memory, recheck};
+use crate::sync::{AtomicPtr, AtomicU32, Cell, Site, epoch, limits, memory};
 use std::ptr::{NonNull, null_mut};
 use word::Dead;
 
@@ -398,42 +398,6 @@ impl Lane {
         }
         // SAFETY: by the caller.
         unsafe { self.reap::<T>(pin) }
-    }
-
-    /// Empties the lane of an owner without handles, if all it links is buried
-    /// and nobody has reaped here or is about to. False if not so.
-    ///
-    /// Decided on the one word `dead`: a burial that reaps leaves the stack at
-    /// `batch` or longer, until its reaper takes it and sets TAKEN. So who sees
-    /// it shorter, and never taken, knows of no other thread that will touch
-    /// this lane, but for walks.
-    ///
-    /// # Safety
-    ///
-    /// The owner has no handle left, and all that was done through them comes
-    /// before this call.
-    pub(crate) unsafe fn clear_if_quiet<T: Linked>(&self, batch: usize, pin: &mut LazyPin) -> bool {
-        // Acquire: what the buriers did comes before the free; meets the
-        // Release in `bury_quietly`.
-        let dead = Dead::from_ptr(self.dead.load(Acquire, Site::QuietDead));
-        if dead.was_taken() || dead.len() >= batch {
-            return false;
-        }
-        let mut linked = 0;
-        // Its Relaxed will do: nobody pushes any more.
-        let mut at = self.peek().link();
-        while let Some(link) = NonNull::new(at) {
-            linked += 1;
-            if linked > dead.len() && recheck(Site::QuietCount) {
-                // One that is not buried.
-                return false;
-            }
-            // SAFETY: nobody unlinks here, so all of them are valid.
-            at = unsafe { link.as_ref() }.next();
-        }
-        // SAFETY: all that is linked is buried, and no reaper comes.
-        unsafe { self.clear::<T>(pin) };
-        true
     }
 
     /// Empties the lane for good, and frees what was buried.

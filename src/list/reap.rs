@@ -37,6 +37,14 @@ impl Lane {
         if !self.take_role() {
             return Reaped::Open;
         }
+        // SAFETY: by the caller.
+        unsafe { self.reap_in_role::<T>(pin) }
+    }
+
+    /// # Safety
+    ///
+    /// As `reap`, and the caller has just got the role.
+    unsafe fn reap_in_role<T: Linked>(&self, pin: &mut LazyPin) -> Reaped {
         loop {
             let dead = self.take_dead();
             if !dead.link().is_null() {
@@ -56,14 +64,74 @@ impl Lane {
         }
     }
 
-    fn take_role(&self) -> bool {
+    /// Empties the lane of an owner without handles, if all that was ever
+    /// linked here is buried, and nobody reaps or is about to. False if not so.
+    ///
+    /// A burial that reaps leaves the dead stack at `batch` or longer until a
+    /// reaper takes it, and sets TAKEN for ever. In the role nobody else takes.
+    /// So if there are as many links as there were burials when we looked, and
+    /// these were fewer than a batch, then every burial is over, and none of
+    /// those who made them comes back: only walks still touch this lane.
+    ///
+    /// # Safety
+    ///
+    /// The owner has no handle left, all that was done through them comes
+    /// before this call, and the caller keeps the owner.
+    pub(crate) unsafe fn clear_if_quiet<T: Linked>(&self, batch: usize, pin: &mut LazyPin) -> bool {
+        // Relaxed: spares most of those who cannot succeed the rest.
+        let dead = Dead::from_ptr(self.dead.load(Relaxed, Site::QuietPeek));
+        if dead.was_taken() || dead.len() >= batch || !self.take_free_role(Site::QuietRole) {
+            return false;
+        }
+        if self.all_is_buried(batch) {
+            // The role is kept for ever (L8).
+            // SAFETY: all that is linked is buried, and no reaper comes.
+            unsafe { self.clear::<T>(pin) };
+            return true;
+        }
+        if !self.leave_role() {
+            // SAFETY: the caller keeps the owner, which is not orphaned yet.
+            let reaped = unsafe { self.reap_in_role::<T>(pin) };
+            debug_assert_eq!(reaped, Reaped::Open);
+        }
+        false
+    }
+
+    /// Whether as many are buried as are linked. The caller holds the role.
+    fn all_is_buried(&self, batch: usize) -> bool {
+        // Acquire: what the buriers did comes before the free; meets the
+        // Release in `bury_quietly`. An old value shows fewer burials, never
+        // too many; TAKEN it shows, as the role's last holder set it.
+        let dead = Dead::from_ptr(self.dead.load(Acquire, Site::QuietDead));
+        if dead.was_taken() || dead.len() >= batch {
+            return false;
+        }
+        let mut linked = 0;
+        // Its Relaxed will do: nobody pushes any more, and nobody unlinks.
+        let mut at = self.peek().link();
+        while let Some(link) = NonNull::new(at) {
+            linked += 1;
+            if linked > dead.len() && recheck(Site::QuietCount) {
+                return false;
+            }
+            // SAFETY: nobody unlinks while we hold the role.
+            at = unsafe { link.as_ref() }.next();
+        }
+        true
+    }
+
+    /// Takes the role if nobody has it.
+    fn take_free_role(&self, site: Site) -> bool {
         // Acquire: shows what the last reaper did to the links; meets the
-        // Release in `leave_role`. On failure Relaxed: the swap decides.
-        if self
-            .reaper
-            .compare_exchange(IDLE, BUSY, Acquire, Relaxed, Site::RoleTake)
+        // Release in `leave_role`. On failure Relaxed: the caller goes away, or
+        // a swap decides.
+        self.reaper
+            .compare_exchange(IDLE, BUSY, Acquire, Relaxed, site)
             .is_ok()
-        {
+    }
+
+    fn take_role(&self) -> bool {
+        if self.take_free_role(Site::RoleTake) {
             return true;
         }
         // Release: what we buried is seen by who looks again because of us;

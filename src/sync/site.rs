@@ -78,6 +78,8 @@ sites! {
     PushNext,
     QuietCount,
     QuietDead,
+    QuietPeek,
+    QuietRole,
     ReapEmpty,
     ReapHead,
     RoleAgain,

@@ -1,1 +1,280 @@
-fn main() {}
+//! The mutation gate: every seeded bug must turn a model red.
+//!
+//! `loom-tests/mutants.txt` names for each bug the model that finds it.
+//!
+//! | call | does |
+//! |---|---|
+//! | `mutants` | runs every model once unharmed, checks that the list names exactly the bugs they could have, then plants each bug and requires its model to fail |
+//! | `mutants BUG` | the same for one bug, showing how the model fails |
+//! | `mutants --find` | looks for a model for each bug that has none, and rewrites the list |
+
+#[cfg(not(crossbeam_loom))]
+fn main() {
+    eprintln!("mutants: build with --cfg crossbeam_loom; `cargo mutants-gate` does");
+    std::process::exit(2);
+}
+
+#[cfg(crossbeam_loom)]
+fn main() {
+    gate::main();
+}
+
+#[cfg(crossbeam_loom)]
+mod gate {
+    use ctxtree::model::harness::Bug;
+    use loom_tests::{Model, models, run};
+    use std::collections::BTreeMap;
+    use std::io::Read;
+    use std::path::PathBuf;
+    use std::process::{Child, Command, Stdio, exit};
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+
+    /// What a bug may take to be found. A bug may also make a model endless.
+    const PATIENCE: Duration = Duration::from_secs(120);
+
+    pub(super) fn main() {
+        let args: Vec<String> = std::env::args().skip(1).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        match args[..] {
+            [] => all(),
+            ["--find"] => find(),
+            ["--seen"] => seen(),
+            ["--plant", bug, model] => plant(bug, model),
+            [bug] if Bug::parse(bug).is_some() => show(bug),
+            _ => {
+                eprintln!("usage: mutants [--find | BUG], with BUG as in loom-tests/mutants.txt");
+                exit(2);
+            }
+        }
+    }
+
+    fn list_path() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("mutants.txt")
+    }
+
+    fn read_list() -> BTreeMap<String, String> {
+        let text = std::fs::read_to_string(list_path()).unwrap_or_default();
+        let lines = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines
+            .filter_map(|line| line.split_once(' '))
+            .map(|(bug, model)| (bug.to_owned(), model.trim().to_owned()))
+            .collect()
+    }
+
+    fn write_list(list: &BTreeMap<String, String>) {
+        let mut text = String::from(
+            "# Each seeded bug, and the model that finds it. See src/bin/mutants.rs.\n",
+        );
+        for (bug, model) in list {
+            text += &format!("{bug} {model}\n");
+        }
+        std::fs::write(list_path(), text).expect("the list can be written");
+    }
+
+    fn model(name: &str) -> &'static Model {
+        models::ALL
+            .iter()
+            .find(|model| model.name == name)
+            .unwrap_or_else(|| {
+                eprintln!("mutants: no model is called `{name}`");
+                exit(2)
+            })
+    }
+
+    /// Runs every model, and prints what each took and the bugs they could have.
+    fn seen() {
+        for model in models::ALL {
+            let outcome = run(model);
+            eprintln!("unharmed {}: {outcome}", model.name);
+            println!("took {} {}", outcome.time.as_micros(), model.name);
+        }
+        for bug in Bug::seen() {
+            println!("bug {bug:?}");
+        }
+    }
+
+    /// All models, the quickest first, and all bugs they could have.
+    fn unharmed() -> (Vec<&'static Model>, Vec<String>) {
+        let this = std::env::current_exe().expect("this program has a path");
+        let output = Command::new(this)
+            .arg("--seen")
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("this program can run itself");
+        assert!(output.status.success(), "a model fails without any bug");
+        let text = String::from_utf8(output.stdout).expect("names are ASCII");
+        let mut took: Vec<(u64, &Model)> = Vec::new();
+        let mut bugs = Vec::new();
+        for line in text.lines() {
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["took", micros, name] => {
+                    took.push((micros.parse().expect("a number"), model(name)))
+                }
+                ["bug", bug] => bugs.push(bug.to_owned()),
+                _ => {}
+            }
+        }
+        took.sort_by_key(|(micros, _)| *micros);
+        (took.into_iter().map(|(_, model)| model).collect(), bugs)
+    }
+
+    /// Runs one model with one bug. Fails if the bug is found.
+    fn plant(bug: &str, name: &str) {
+        Bug::parse(bug).expect("a bug of the list").plant();
+        let outcome = run(model(name));
+        println!("survived {bug} {name}: {outcome}");
+    }
+
+    #[derive(PartialEq)]
+    enum Verdict {
+        Killed,
+        Survived,
+    }
+
+    fn spawn(bug: &str, model: &str, quiet: bool) -> Child {
+        let this = std::env::current_exe().expect("this program has a path");
+        let mut command = Command::new(this);
+        command.args(["--plant", bug, model]);
+        if quiet {
+            command.stderr(Stdio::null());
+        }
+        command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program can run itself")
+    }
+
+    fn attempt(bug: &str, model: &str, patience: Duration) -> Verdict {
+        let start = Instant::now();
+        let mut child = spawn(bug, model, true);
+        loop {
+            if child
+                .try_wait()
+                .expect("a child can be waited for")
+                .is_some()
+            {
+                let mut output = String::new();
+                let mut pipe = child.stdout.take().expect("it was piped");
+                pipe.read_to_string(&mut output).expect("it prints ASCII");
+                // Not by the exit code: a double panic aborts, which is as red.
+                return if output.contains("survived") {
+                    Verdict::Survived
+                } else {
+                    Verdict::Killed
+                };
+            }
+            if start.elapsed() > patience {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Verdict::Survived;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn show(bug: &str) {
+        let list = read_list();
+        let Some(model) = list.get(bug) else {
+            eprintln!("mutants: no model is known to find `{bug}`");
+            exit(1);
+        };
+        let output = spawn(bug, model, false)
+            .wait_with_output()
+            .expect("a child can be waited for");
+        print!("{}", String::from_utf8_lossy(&output.stdout));
+        println!("{bug} with {model}: {}", output.status);
+    }
+
+    /// Runs `work` over `items` on as many threads as there are cores.
+    fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+        let next = Mutex::new(0);
+        let results = Mutex::new(Vec::new());
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        std::thread::scope(|scope| {
+            for _ in 0..cores {
+                scope.spawn(|| {
+                    loop {
+                        let at = {
+                            let mut next = next.lock().expect("no worker panics here");
+                            *next += 1;
+                            *next - 1
+                        };
+                        let Some(item) = items.get(at) else { return };
+                        let result = work(item);
+                        results.lock().expect("no worker panics here").push(result);
+                    }
+                });
+            }
+        });
+        results.into_inner().expect("no worker panics here")
+    }
+
+    fn all() {
+        let start = Instant::now();
+        let (_, possible) = unharmed();
+        let list = read_list();
+        let mut faults = Vec::new();
+        for bug in &possible {
+            if !list.contains_key(bug) {
+                faults.push(format!(
+                    "{bug} is in no list: run `cargo mutants-gate --find`"
+                ));
+            }
+        }
+        for bug in list.keys() {
+            if !possible.contains(bug) {
+                faults.push(format!("{bug} is listed, but no model meets it"));
+            }
+        }
+        let listed: Vec<(&String, &String)> = list.iter().collect();
+        let found = in_parallel(&listed, |(bug, model)| {
+            let start = Instant::now();
+            let killed = attempt(bug, model, PATIENCE) == Verdict::Killed;
+            let word = if killed { "killed" } else { "SURVIVED" };
+            println!(
+                "{word} {bug} by {model}, {:.2} s",
+                start.elapsed().as_secs_f64()
+            );
+            killed
+        });
+        let killed = found.iter().filter(|&&killed| killed).count();
+        let survived = found.len() - killed;
+        for fault in &faults {
+            println!("{fault}");
+        }
+        println!(
+            "mutants: {killed} killed, {survived} survived, {} faults in the list, {:.0} s",
+            faults.len(),
+            start.elapsed().as_secs_f64()
+        );
+        if survived > 0 || !faults.is_empty() || killed == 0 {
+            exit(1);
+        }
+    }
+
+    fn find() {
+        let mut list = read_list();
+        let (models, possible) = unharmed();
+        list.retain(|bug, _| possible.contains(bug));
+        let missing: Vec<String> = possible
+            .into_iter()
+            .filter(|bug| !list.contains_key(bug))
+            .collect();
+        let found = in_parallel(&missing, |bug| {
+            let killer = models
+                .iter()
+                .find(|model| attempt(bug, model.name, Duration::from_secs(25)) == Verdict::Killed);
+            println!("{bug}: {}", killer.map_or("NONE", |model| model.name));
+            (bug.clone(), killer)
+        });
+        for (bug, killer) in found {
+            if let Some(model) = killer {
+                list.insert(bug, model.name.to_owned());
+            }
+        }
+        write_list(&list);
+    }
+}

@@ -2,9 +2,17 @@
 
 use crate::tools::{race, race3};
 use ctxtree::{CancelHandle, Context, Reason, model};
+use std::sync::Arc;
 
-fn root() -> (Context, CancelHandle) {
-    Context::background().with_cancel()
+/// Shared outside the model: a handle that is not cloned is no event.
+fn root() -> (Arc<Context>, CancelHandle) {
+    let (root, cancel) = Context::background().with_cancel();
+    (Arc::new(root), cancel)
+}
+
+fn child(parent: &Context) -> (Arc<Context>, CancelHandle) {
+    let (child, cancel) = parent.with_cancel();
+    (Arc::new(child), cancel)
 }
 
 pub(crate) fn cancel_vs_attach() {
@@ -46,33 +54,11 @@ pub(crate) fn cancel_vs_two_attaches() {
     assert!(two.is_cancelled());
 }
 
-pub(crate) fn cancel_vs_attach_and_observe() {
-    let (root, cancel) = root();
-    let (child, _handle) = root.with_cancel();
-    let parent = root.clone();
-    let observed = root.clone();
-    let (below, (), ()) = race3(
-        move || parent.with_cancel().0,
-        move || assert!(cancel.cancel()),
-        move || {
-            if child.is_cancelled() {
-                assert!(observed.is_cancelled(), "parents first");
-                assert_eq!(child.error().map(|e| e.origin()), Some(observed.id()));
-            }
-        },
-    );
-    assert!(below.is_cancelled());
-}
-
 pub(crate) fn cancel_vs_attach_below() {
     let (root, cancel) = root();
-    let (middle, _handle) = root.with_cancel();
+    let (middle, _handle) = child(&root);
     let (leaf, ()) = race(
-        move || {
-            let leaf = middle.with_cancel().0;
-            drop(middle);
-            leaf
-        },
+        move || middle.with_cancel().0,
         move || assert!(cancel.cancel()),
     );
     assert!(leaf.is_cancelled());
@@ -81,72 +67,83 @@ pub(crate) fn cancel_vs_attach_below() {
 
 pub(crate) fn cancel_vs_cancel() {
     let (root, cancel) = root();
-    let (child, _handle) = root.with_cancel();
-    let (leaf, _handle) = child.with_cancel();
-    let other = cancel.clone();
-    let (one_leaf, two_leaf) = (leaf.clone(), leaf);
-    let (one, two) = race(
+    let (leaf, _handle) = child(&root);
+    let cancel = Arc::new(cancel);
+    let twice = [
+        (cancel.clone(), leaf.clone()),
+        (cancel.clone(), leaf.clone()),
+    ];
+    let [one, two] = twice.map(|(cancel, leaf)| {
         move || {
             let won = cancel.cancel();
-            assert!(one_leaf.is_cancelled(), "returned means marked");
+            assert!(leaf.is_cancelled(), "returned means marked");
             won
-        },
+        }
+    });
+    let (one, two) = race(one, two);
+    assert!(one != two, "exactly one wins");
+}
+
+pub(crate) fn cancel_vs_cancel_deep() {
+    let (root, cancel) = root();
+    let (middle, _handle) = child(&root);
+    let (leaf, _handle) = child(&middle);
+    let cancel = Arc::new(cancel);
+    let twice = [
+        (cancel.clone(), leaf.clone()),
+        (cancel.clone(), leaf.clone()),
+    ];
+    let [one, two] = twice.map(|(cancel, leaf)| {
         move || {
-            let won = other.cancel();
-            assert!(two_leaf.is_cancelled(), "returned means marked");
+            let won = cancel.cancel();
+            assert!(leaf.is_cancelled(), "returned means marked");
             won
-        },
-    );
+        }
+    });
+    let (one, two) = race(one, two);
     assert!(one != two, "exactly one wins");
 }
 
 pub(crate) fn cancel_vs_cancel_observed() {
     let (root, cancel) = root();
-    let (one, _handle) = root.with_cancel();
-    let (two, _handle) = root.with_cancel();
-    let (first, second) = (cancel.clone(), cancel);
-    let (a, b, c) = race3(
+    let (one, _handle) = child(&root);
+    let (two, _handle) = child(&root);
+    let cancel = Arc::new(cancel);
+    let (first, second) = (cancel.clone(), cancel.clone());
+    let (seen, both) = (one.clone(), (one.clone(), two.clone()));
+    let (a, b, ()) = race3(
         move || first.cancel(),
-        {
-            let (one, two) = (one.clone(), two.clone());
-            move || {
-                let won = second.cancel();
-                assert!(
-                    one.is_cancelled() && two.is_cancelled(),
-                    "returned means marked"
-                );
-                won
-            }
+        move || {
+            let won = second.cancel();
+            assert!(
+                both.0.is_cancelled() && both.1.is_cancelled(),
+                "returned means marked"
+            );
+            won
         },
         move || {
-            // Younger first: done here says nothing of the other.
-            let done = two.is_cancelled();
+            let done = seen.is_cancelled();
             assert!(!done || root.is_cancelled(), "parents first");
-            drop((one, two, root));
-            false
         },
     );
-    assert!(a != b && !c, "exactly one wins");
+    assert!(a != b, "exactly one wins");
 }
 
 pub(crate) fn cancel_vs_cancel_nested() {
     let (root, cancel_root) = root();
-    let (middle, cancel_middle) = root.with_cancel();
-    let (leaf, _handle) = middle.with_cancel();
-    let seen = leaf.clone();
+    let (middle, cancel_middle) = child(&root);
+    let (leaf, _handle) = child(&middle);
+    let (upper, lower) = (leaf.clone(), leaf.clone());
     let (root_won, middle_won) = race(
         move || {
             let won = cancel_root.cancel();
-            assert!(seen.is_cancelled(), "returned means marked");
+            assert!(upper.is_cancelled(), "returned means marked");
             won
         },
-        {
-            let leaf = leaf.clone();
-            move || {
-                let won = cancel_middle.cancel();
-                assert!(leaf.is_cancelled(), "returned means marked");
-                won
-            }
+        move || {
+            let won = cancel_middle.cancel();
+            assert!(lower.is_cancelled(), "returned means marked");
+            won
         },
     );
     assert!(root_won);
@@ -173,18 +170,18 @@ pub(crate) fn cancel_vs_poll() {
         },
         move || assert!(cancel.cancel_with("why")),
     );
-    drop(root);
 }
 
 pub(crate) fn cancel_vs_poll_below() {
     let (root, cancel) = root();
-    let (child, _handle) = root.with_cancel();
+    let (child, _handle) = child(&root);
+    let parent = root.clone();
     race(
         move || {
             if let Some(error) = child.error() {
                 assert_eq!(error.cause().expect("with a cause").to_string(), "why");
-                assert_eq!(error.origin(), root.id());
-                assert!(root.is_cancelled(), "parents first");
+                assert_eq!(error.origin(), parent.id());
+                assert!(parent.is_cancelled(), "parents first");
             }
         },
         move || assert!(cancel.cancel_with("why")),
@@ -193,7 +190,7 @@ pub(crate) fn cancel_vs_poll_below() {
 
 pub(crate) fn cancel_vs_cancel_causes() {
     let (root, cancel) = root();
-    let (child, _handle) = root.with_cancel();
+    let (child, _handle) = child(&root);
     let other = cancel.clone();
     let (one, two) = race(
         move || cancel.cancel_with("one"),

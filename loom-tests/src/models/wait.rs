@@ -1,7 +1,8 @@
 //! Waits racing with cancels, with drops and with other waits.
 
 use crate::tools::{self, Wakes, poll, race, race3};
-use ctxtree::{CancelHandle, Context};
+use ctxtree::{CancelHandle, CancelledOwned, Context};
+use std::sync::Arc;
 
 fn root() -> (Context, CancelHandle) {
     Context::background().with_cancel()
@@ -30,14 +31,24 @@ pub(crate) fn wait_vs_cancel_of_the_parent() {
     );
 }
 
+/// Polls a wait once, and gives it back with what it said.
+fn polled(context: Context, wakes: Arc<Wakes>) -> (bool, CancelledOwned) {
+    let mut wait = context.cancelled_owned();
+    (poll(&mut wait, &wakes), wait)
+}
+
 pub(crate) fn two_waits_vs_cancel() {
     let (root, cancel) = root();
-    let other = root.clone();
-    race3(
-        move || tools::wait(root.cancelled()),
-        move || tools::wait(other.cancelled()),
+    let (one, two) = (root.clone(), root);
+    let wakes = [Wakes::new(), Wakes::new()];
+    let [first, second] = wakes.clone();
+    let (one, two, ()) = race3(
+        move || polled(one, first),
+        move || polled(two, second),
         move || assert!(cancel.cancel()),
     );
+    assert!(one.0 || wakes[0].count() == 1, "pending, so woken");
+    assert!(two.0 || wakes[1].count() == 1, "pending, so woken");
 }
 
 pub(crate) fn wait_drop_vs_cancel() {
@@ -52,11 +63,7 @@ pub(crate) fn wait_drop_vs_cancel() {
         move || assert!(cancel.cancel()),
     );
     assert!(seen.count() <= 1, "woken at most once");
-    assert_eq!(
-        std::sync::Arc::strong_count(&seen),
-        1,
-        "no waker is left behind"
-    );
+    assert_eq!(Arc::strong_count(&seen), 1, "no waker is left behind");
 }
 
 pub(crate) fn wait_drops_vs_cancel() {
@@ -74,11 +81,7 @@ pub(crate) fn wait_drops_vs_cancel() {
         move || assert!(cancel.cancel()),
     );
     assert!(seen.count() <= 2, "each woken at most once");
-    assert_eq!(
-        std::sync::Arc::strong_count(&seen),
-        1,
-        "no waker is left behind"
-    );
+    assert_eq!(Arc::strong_count(&seen), 1, "no waker is left behind");
 }
 
 pub(crate) fn wait_repoll_vs_cancel() {
@@ -120,21 +123,22 @@ pub(crate) fn wait_and_last_handle_vs_cancel() {
     );
     drop(root);
     assert!(seen.count() <= 1);
-    assert_eq!(
-        std::sync::Arc::strong_count(&seen),
-        1,
-        "no waker is left behind"
-    );
+    assert_eq!(Arc::strong_count(&seen), 1, "no waker is left behind");
 }
 
 pub(crate) fn wait_vs_two_cancels() {
     let (root, cancel) = root();
-    let (child, _handle) = root.with_cancel();
-    let other = cancel.clone();
-    let ((), one, two) = race3(
-        move || tools::wait(child.cancelled()),
-        move || cancel.cancel(),
-        move || other.cancel(),
+    let child = root.with_cancel().0;
+    let cancel = Arc::new(cancel);
+    let (first, second) = (cancel.clone(), cancel.clone());
+    let wakes = Wakes::new();
+    let waker = wakes.clone();
+    let ((ready, wait), one, two) = race3(
+        move || polled(child, waker),
+        move || first.cancel(),
+        move || second.cancel(),
     );
     assert!(one != two);
+    assert!(ready || wakes.count() == 1, "pending, so woken");
+    drop((wait, root));
 }
