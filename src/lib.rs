@@ -1,4 +1,8 @@
-//! A lock-free context tree.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(not(feature = "std"))]
+compile_error!("ctxtree needs the feature `std`");
 
 mod blocking;
 mod cancelled;

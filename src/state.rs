@@ -45,8 +45,9 @@
 
 use crate::error::{Cause, Reason};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
-use crate::sync::{AtomicPtr, Site};
+use crate::sync::{AtomicPtr, Site, memory};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 
@@ -62,11 +63,29 @@ const _: () = assert!(align_of::<Location<'static>>() > BITS);
 const _: () = assert!(align_of::<Record>() > BITS);
 
 /// What a canceller leaves behind when it gave a cause.
-#[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) reason: Reason,
     pub(crate) cause: Option<Cause>,
     pub(crate) location: Option<&'static Location<'static>>,
+}
+
+/// A record that is no word's, or no word's any more.
+pub(crate) struct OwnedRecord(NonNull<Record>);
+
+// SAFETY: what is in a record may be used and dropped on any thread.
+unsafe impl Send for OwnedRecord {}
+
+impl OwnedRecord {
+    pub(crate) fn new(record: Record) -> Self {
+        Self(memory::alloc(record))
+    }
+}
+
+impl Drop for OwnedRecord {
+    fn drop(&mut self) {
+        // SAFETY: ours, and it goes.
+        unsafe { memory::free(self.0) };
+    }
 }
 
 /// A value of the state word. `N` is the node type.
@@ -110,8 +129,8 @@ impl<N> Word<N> {
 
     /// Owns `record` from now on, until [`AtomicState::take_record`].
     #[inline]
-    pub(crate) fn record(record: Box<Record>) -> Self {
-        let bits = Box::into_raw(record).cast::<()>();
+    pub(crate) fn record(record: OwnedRecord) -> Self {
+        let bits = ManuallyDrop::new(record).0.as_ptr().cast::<()>();
         Self::from_bits(bits.map_addr(|addr| addr | RECORD))
     }
 
@@ -154,10 +173,10 @@ impl<N> Word<N> {
 
     /// Frees the record of a word that was never published.
     #[inline]
-    pub(crate) fn into_record(self) -> Option<Box<Record>> {
+    pub(crate) fn into_record(self) -> Option<OwnedRecord> {
         match self.view() {
-            // SAFETY: the word owns what `record` leaked into it (S4).
-            View::Record(at) => Some(unsafe { Box::from_raw(at.as_ptr()) }),
+            // The word owns what `record` put into it (S4).
+            View::Record(at) => Some(OwnedRecord(at)),
             _ => None,
         }
     }
@@ -182,6 +201,14 @@ impl<N> AtomicState<N> {
         // Acquire: shows the record and the ancestor's word; meets the Release
         // in `finish` and `settle`.
         Word::from_bits(self.word.load(Acquire, site))
+    }
+
+    /// The word, for a thread that goes by nothing but the word itself, or has
+    /// acquired it before.
+    #[inline]
+    pub(crate) fn load_known(&self, site: Site) -> Word<N> {
+        // Relaxed: nothing behind the word is read because of this load.
+        Word::from_bits(self.word.load(Relaxed, site))
     }
 
     /// Ends the life of this context, if nobody has yet (S1). The loser gets
@@ -225,7 +252,7 @@ impl<N> AtomicState<N> {
     ///
     /// Nobody reads the record of this word now or later (S4), and this is
     /// called once.
-    pub(crate) unsafe fn take_record(&self) -> Option<Box<Record>> {
+    pub(crate) unsafe fn take_record(&self) -> Option<OwnedRecord> {
         // Relaxed: the last handle's drop acquired all earlier writes.
         Word::<N>::from_bits(self.word.load(Relaxed, Site::StateTake)).into_record()
     }

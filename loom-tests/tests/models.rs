@@ -21,6 +21,7 @@ macro_rules! tests {
 
 tests! {
     cancel_vs_attach
+    cancel_with_cause_vs_attach
     cancel_vs_attach_with_collector
     cancel_vs_two_attaches
     cancel_vs_attach_below

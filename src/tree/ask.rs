@@ -6,7 +6,7 @@ use crate::list::Link;
 use crate::node::{Kind, Node};
 use crate::state::{Record, View};
 use crate::sync::Ordering::Relaxed;
-use crate::sync::{Site, epoch, unique_number};
+use crate::sync::{Site, epoch, memory, unique_number};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -23,17 +23,18 @@ impl NodeRef {
         let mut node = self.node();
         let mut word = node.state.load(Site::AskWhy);
         if let View::Inherited(from) = word.view() {
+            // The word that named it was written after its own.
             // SAFETY: it outlives every node that names it, so also our
             // handle's (S3).
             node = unsafe { &*from.as_ptr() };
-            word = node.state.load(Site::AskOrigin);
+            word = node.state.load_known(Site::AskOrigin);
         }
         let end = match word.view() {
             View::Live => return None,
             View::Plain(location) => End::Plain(location),
             // SAFETY: the record lives as long as the node has a handle or
             // something below (S4).
-            View::Record(record) => End::Record(unsafe { &*record.as_ptr() }),
+            View::Record(record) => End::Record(unsafe { memory::look(record) }),
             View::Inherited(_) => unreachable!("one hop leads to the reason (S2)"),
         };
         Some((node, end))
@@ -105,7 +106,7 @@ impl NodeRef {
 fn is_live(node: &Node) -> bool {
     // Relaxed: a count of what changes meanwhile; zero means dead (N3).
     let held = node.handles.load(Relaxed, Site::CountHandles) != 0;
-    held && node.state.load(Site::CountState).is_live()
+    held && node.state.load_known(Site::CountState).is_live()
 }
 
 /// The number of this node, given to it when first asked for.

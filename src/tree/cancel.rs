@@ -20,7 +20,7 @@ use super::mark;
 use crate::error::{Cause, Reason};
 use crate::list::Link;
 use crate::node::Node;
-use crate::state::{Record, Word};
+use crate::state::{OwnedRecord, Record, Word};
 use crate::sync::{Site, recheck};
 use crate::wait_cell::Waiter;
 use std::panic::Location;
@@ -34,7 +34,7 @@ pub(super) fn cancel(
 ) -> bool {
     let word = match cause {
         None => Word::plain(location),
-        Some(_) => Word::record(Box::new(Record {
+        Some(_) => Word::record(OwnedRecord::new(Record {
             reason: Reason::Cancelled,
             cause,
             location: Some(location),

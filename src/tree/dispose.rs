@@ -5,7 +5,7 @@
 //! dropping is queued for that outer loop, so a chain of any length takes
 //! constant stack (V8). A panic stops none of the others (V14).
 
-use crate::state::Record;
+use crate::state::OwnedRecord;
 use crate::sync::local_flag;
 use std::any::Any;
 use std::cell::RefCell;
@@ -14,12 +14,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 local_flag! {
     /// What the outer loop on this thread has still to drop; `None` while
     /// there is no such loop.
-    static QUEUE: RefCell<Option<Vec<Box<Record>>>> = RefCell::new(None);
+    static QUEUE: RefCell<Option<Vec<OwnedRecord>>> = RefCell::new(None);
 }
 
 /// Drops what a release has taken out, or leaves it to the loop this runs in.
 #[cold]
-pub(super) fn drop_all(mut records: Vec<Box<Record>>) {
+pub(super) fn drop_all(mut records: Vec<OwnedRecord>) {
     let queued = QUEUE.try_with(|queue| match &mut *queue.borrow_mut() {
         Some(waiting) => {
             waiting.append(&mut records);

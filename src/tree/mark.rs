@@ -62,7 +62,7 @@ fn is_bare(head: Head) -> bool {
 
 fn settle(node: &Node) {
     node.state
-        .settle(node.state.load(Site::SettleLoad), Site::Settle);
+        .settle(node.state.load_known(Site::SettleLoad), Site::Settle);
 }
 
 struct Walk<'t> {
@@ -126,7 +126,7 @@ impl Walk<'_> {
 
     /// What the children of `owner` inherit.
     fn inherited_here(&self) -> Word<Node> {
-        inherit(self.owner, self.owner.state.load(Site::MarkOwner))
+        inherit(self.owner, self.owner.state.load_known(Site::MarkOwner))
     }
 
     /// Starts a lane of `owner`.

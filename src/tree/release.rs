@@ -24,7 +24,7 @@
 use super::dispose;
 use crate::list::{self, Head, LazyPin, Linked, Reaped};
 use crate::node::{Node, ORPHAN};
-use crate::state::Record;
+use crate::state::OwnedRecord;
 use crate::sync::Ordering::{AcqRel, Relaxed};
 use crate::sync::Site;
 use crate::wait_cell::Waiter;
@@ -144,7 +144,7 @@ fn give_up(node: &Node, lanes: usize) -> bool {
 /// # Safety
 ///
 /// The node is dead (N3), not buried, and the caller's to bury (T7).
-unsafe fn bury(at: NonNull<Node>, records: &mut Vec<Box<Record>>) -> Option<NonNull<Node>> {
+unsafe fn bury(at: NonNull<Node>, records: &mut Vec<OwnedRecord>) -> Option<NonNull<Node>> {
     // SAFETY: not buried yet.
     let node = unsafe { at.as_ref() };
     // SAFETY: no handle is left here or below, so nobody reads the record (S4).

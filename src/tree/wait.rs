@@ -35,6 +35,8 @@ impl Wait {
 
     /// Whether the node is done; if not, `waker` will be woken when it is.
     ///
+    /// Who goes by more than that asks the node again, as for the error.
+    ///
     /// If the waker's code panics, nothing stays registered.
     pub(crate) fn poll(&mut self, node: &NodeRef, waker: &Waker) -> bool {
         if node.is_done() {
@@ -60,7 +62,7 @@ impl Wait {
                 drop(replaced);
             }
         }
-        !node.state.load(Site::WaitLook).is_live() && recheck(Site::WaitRecheck)
+        !node.state.load_known(Site::WaitLook).is_live() && recheck(Site::WaitRecheck)
     }
 
     /// Ends the registration.

@@ -33,6 +33,27 @@ pub(crate) fn cancel_vs_attach() {
     assert_eq!(root.live_children(), 0);
 }
 
+pub(crate) fn cancel_with_cause_vs_attach() {
+    let (root, cancel) = root();
+    let parent = root.clone();
+    let (child, ()) = race(
+        move || {
+            let child = parent.with_cancel().0;
+            if let Some(error) = child.error() {
+                assert_eq!(error.cause().expect("with a cause").to_string(), "why");
+            }
+            child
+        },
+        move || assert!(cancel.cancel_with("why")),
+    );
+    assert!(
+        child
+            .cause()
+            .expect("inherited")
+            .ptr_eq(&root.cause().expect("given"))
+    );
+}
+
 pub(crate) fn cancel_vs_attach_with_collector() {
     let (root, cancel) = root();
     let (child, ()) = race(

@@ -23,6 +23,7 @@ macro_rules! models {
 models! {
     // name, threads, preemption bound, with the collector, promise
     cancel::cancel_vs_attach, 2, 2, false, "a child attached during a cancel is done (V5, T1)";
+    cancel::cancel_with_cause_vs_attach, 2, 2, false, "and has the very same cause (V5)";
     cancel::cancel_vs_attach_with_collector, 2, 2, true, "the same, with all that the collector does";
     cancel::cancel_vs_two_attaches, 3, 1, false, "so are two from two threads (T1)";
     cancel::cancel_vs_attach_below, 2, 2, false, "a grandchild attached during a cancel of the root is done (V3)";

@@ -89,3 +89,14 @@ pub(super) fn reset() {
         unsafe { std::alloc::dealloc(object.at.as_ptr(), object.layout) };
     }
 }
+
+/// What lies at `at`, whose maker must have come before.
+///
+/// # Safety
+///
+/// It is valid for `'a`, and [`alloc`] made it.
+pub(crate) unsafe fn look<'a, T>(at: NonNull<T>) -> &'a T {
+    touch(at.addr().get());
+    // SAFETY: by the caller.
+    unsafe { at.as_ref() }
+}

@@ -53,3 +53,14 @@ pub(crate) unsafe fn free<T>(at: NonNull<T>) {
     // SAFETY: `alloc` made it with this layout.
     unsafe { std::alloc::dealloc(at.as_ptr().cast(), layout::<T>()) };
 }
+
+/// What lies at `at`.
+///
+/// # Safety
+///
+/// It is valid for `'a`, and [`alloc`] made it.
+#[inline(always)]
+pub(crate) unsafe fn look<'a, T>(at: NonNull<T>) -> &'a T {
+    // SAFETY: by the caller.
+    unsafe { at.as_ref() }
+}
