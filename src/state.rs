@@ -227,6 +227,16 @@ impl<N> AtomicState<N> {
         }
     }
 
+    /// The same by the constructor of the node, which nobody else has a handle
+    /// to yet. A walk that was faster wrote the same word.
+    pub(crate) fn finish_new(&self, word: Word<N>, site: Site) {
+        // Relaxed: whoever gets a handle comes after the constructor, and a
+        // walk goes by nothing behind this word. On failure Relaxed: the same.
+        let _ = self
+            .word
+            .compare_exchange(std::ptr::null_mut(), word.bits, Relaxed, Relaxed, site);
+    }
+
     /// Says that everything below is marked. `word` is what was read here.
     #[inline]
     pub(crate) fn settle(&self, word: Word<N>, site: Site) {

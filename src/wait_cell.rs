@@ -34,13 +34,16 @@
 //!
 //! # Orderings
 //!
-//! All decisions are read-modify-writes of `fate`, so that they have one order.
-//! They are AcqRel: each side sees what the other did before it.
+//! All decisions are read-modify-writes of `fate`, so that they have one order,
+//! and that order is all that most of them need: the first waker came to the
+//! canceller with the push, the slot brings its own orderings. Only the two
+//! that decide who frees (W3) are AcqRel, so that the one who does comes after
+//! all the other did.
 //!
 //! Models: `wait_vs_cancel`, `wait_drop_vs_cancel`, `wait_repoll_vs_cancel`.
 
 use crate::list::{self, Link, Linked};
-use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::Ordering::{AcqRel, Relaxed};
 use crate::sync::{AtomicU32, AtomicWaker, Cell, Site, memory};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -78,9 +81,9 @@ unsafe impl Linked for Waiter {
         let at = link.cast::<Waiter>();
         // SAFETY: it is freed here at the earliest.
         let waiter = unsafe { at.as_ref() };
-        // Acquire: if it was claimed, the claim comes first; meets the AcqRel
-        // in `claim`. A plain load, as after OFF there is no claim (W1).
-        if waiter.fate.load(Acquire, Site::FateFree) & CLAIMED != 0 {
+        // Relaxed: after OFF, which came here with the burial, there is no
+        // claim that this could miss (W1).
+        if waiter.fate.load(Relaxed, Site::FateFree) & CLAIMED != 0 {
             // AcqRel: the later of the two frees, after all the other did;
             // meets the same in `release_claimed`.
             let before = waiter.fate.fetch_add(UNLINKED, AcqRel, Site::FateUnlinked);
@@ -155,9 +158,8 @@ impl Waiter {
         if replaced {
             return None;
         }
-        // AcqRel: a canceller that fires later sees the slot filled; if one
-        // has fired, what it wrote before is seen. Meets the same in `fire`.
-        let before = self.fate.fetch_add(REPLACED, AcqRel, Site::FateReplace);
+        // Relaxed: decides against `fire` by its place in the order of `fate`.
+        let before = self.fate.fetch_add(REPLACED, Relaxed, Site::FateReplace);
         // SAFETY: replaced before it was fired: the first is ours (W2).
         (before & FIRED == 0).then(|| unsafe { self.take_first() })
     }
@@ -169,9 +171,8 @@ impl Waiter {
     /// Called once, by the owner.
     #[inline]
     pub(crate) unsafe fn give_up(&self) -> Leftover {
-        // AcqRel: we see whether the canceller was first, and it sees that we
-        // were; meets the same in `fire`.
-        let before = self.fate.fetch_add(OFF, AcqRel, Site::FateOff);
+        // Relaxed: decides against `fire` by its place in the order of `fate`.
+        let before = self.fate.fetch_add(OFF, Relaxed, Site::FateOff);
         if before & (FIRED | REPLACED) == 0 {
             // SAFETY: neither replaced nor fired: it is still ours (W2).
             Leftover::First {
@@ -204,11 +205,11 @@ impl Waiter {
             if fate & OFF != 0 {
                 return false;
             }
-            // Release: the count of W3 begins; meets the Acquire in `free`. On
-            // failure Relaxed: looked at again.
+            // Relaxed: decides against `give_up` by its place in the order of
+            // `fate`. On failure Relaxed: looked at again.
             let swapped =
                 self.fate
-                    .compare_exchange(fate, fate | CLAIMED, Release, Relaxed, Site::FateClaim);
+                    .compare_exchange(fate, fate | CLAIMED, Relaxed, Relaxed, Site::FateClaim);
             match swapped {
                 Ok(_) => break,
                 Err(now) => fate = now,
@@ -241,8 +242,9 @@ impl Waiter {
 
     /// Takes the waker to wake, unless the owner gave up before.
     pub(crate) fn fire(&self) -> Option<Waker> {
-        // AcqRel: meets the same in `give_up` and `register`.
-        let before = self.fate.fetch_add(FIRED, AcqRel, Site::FateFire);
+        // Relaxed: decides against `give_up` and `register` by its place in
+        // the order of `fate`.
+        let before = self.fate.fetch_add(FIRED, Relaxed, Site::FateFire);
         if before & OFF != 0 {
             None
         } else if before & REPLACED != 0 {

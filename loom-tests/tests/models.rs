@@ -26,6 +26,7 @@ tests! {
     cancel_vs_two_attaches
     cancel_vs_attach_below
     cancel_vs_cancel
+    cancel_vs_cancel_vs_attach
     cancel_vs_cancel_deep
     cancel_vs_cancel_observed
     cancel_vs_cancel_nested
@@ -37,6 +38,7 @@ tests! {
     cancel_vs_detach
     cancel_vs_detach_batch
     count_vs_detach_batch
+    count_vs_attach
     detach_vs_detach
     detach_vs_detach_vs_attach
     detach_vs_detach_vs_cancel

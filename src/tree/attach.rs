@@ -42,9 +42,9 @@ pub(super) fn derive(
         // Nothing was ever attached below the child, and what will be is born
         // done as well: settled from the start (T3). If a walk was faster, it
         // wrote the same but for that bit, and settles it itself.
-        let _ = child
+        child
             .state
-            .finish(mark::inherit(above, word).settled(), Site::AttachMark);
+            .finish_new(mark::inherit(above, word).settled(), Site::AttachMark);
     }
     child
 }

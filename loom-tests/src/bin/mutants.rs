@@ -266,7 +266,7 @@ mod gate {
         let found = in_parallel(&missing, |bug| {
             let killer = models
                 .iter()
-                .find(|model| attempt(bug, model.name, Duration::from_secs(25)) == Verdict::Killed);
+                .find(|model| attempt(bug, model.name, Duration::from_secs(8)) == Verdict::Killed);
             println!("{bug}: {}", killer.map_or("NONE", |model| model.name));
             (bug.clone(), killer)
         });

@@ -105,6 +105,21 @@ pub(crate) fn cancel_vs_cancel() {
     assert!(one != two, "exactly one wins");
 }
 
+pub(crate) fn cancel_vs_cancel_vs_attach() {
+    let (root, cancel) = root();
+    let cancel = Arc::new(cancel);
+    let (first, second) = (cancel.clone(), cancel.clone());
+    let parent = root.clone();
+    let (child, one, two) = race3(
+        move || parent.with_cancel().0,
+        move || first.cancel(),
+        move || second.cancel(),
+    );
+    assert!(one != two, "exactly one wins");
+    assert!(child.is_cancelled());
+    drop(root);
+}
+
 pub(crate) fn cancel_vs_cancel_deep() {
     let (root, cancel) = root();
     let (middle, _handle) = child(&root);

@@ -37,6 +37,14 @@ pub(crate) fn count_vs_detach_batch() {
     drop(stays);
 }
 
+pub(crate) fn count_vs_attach() {
+    let (root, _cancel) = root();
+    let (counted, parent) = (root.clone(), root);
+    let (live, kept) = race(move || counted.live_children(), move || child(&parent));
+    assert!(live <= 1);
+    drop(kept);
+}
+
 pub(crate) fn detach_vs_detach() {
     let (root, _cancel) = root();
     let one = child(&root);

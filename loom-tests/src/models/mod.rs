@@ -28,6 +28,7 @@ models! {
     cancel::cancel_vs_two_attaches, 3, 1, false, "so are two from two threads (T1)";
     cancel::cancel_vs_attach_below, 2, 2, false, "a grandchild attached during a cancel of the root is done (V3)";
     cancel::cancel_vs_cancel, 2, 2, false, "one wins, both return with the subtree marked (V3, T4)";
+    cancel::cancel_vs_cancel_vs_attach, 3, 1, false, "two cancels and an attach: the child is done whoever meets it (T1, T4)";
     cancel::cancel_vs_cancel_deep, 2, 1, false, "the same over two levels";
     cancel::cancel_vs_cancel_observed, 3, 1, false, "a third thread that sees a loser return sees all marked";
     cancel::cancel_vs_cancel_nested, 2, 2, false, "a cancel of the middle and one of the root: both return with the leaf marked";
@@ -39,6 +40,7 @@ models! {
     detach::cancel_vs_detach, 2, 2, false, "a child dropped during a cancel is freed once (L6)";
     detach::cancel_vs_detach_batch, 2, 2, false, "a reaped batch is not freed under a walk (L6, L7)";
     detach::count_vs_detach_batch, 2, 2, false, "nor under a count of the children";
+    detach::count_vs_attach, 2, 2, false, "a count sees whole children only";
     detach::detach_vs_detach, 2, 2, false, "two children leave one lane, each freed once (L5)";
     detach::detach_vs_detach_vs_attach, 3, 2, false, "and a third comes meanwhile (L1, L2)";
     detach::detach_vs_detach_vs_cancel, 3, 1, false, "and a walk goes through meanwhile (L6)";
