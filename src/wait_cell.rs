@@ -9,7 +9,8 @@
 //!
 //! The waker of the first poll lies in the waiter as it is: it is published by
 //! the push, and costs nothing more. A poll with another waker puts that one in
-//! an [`AtomicWaker`], and says so.
+//! an [`AtomicWaker`], and says so; it is wrapped, so that no user's code runs
+//! while the slot is being written.
 //!
 //! | `fate` | meaning |
 //! |---|---|
@@ -36,18 +37,20 @@
 //!
 //! All decisions are read-modify-writes of `fate`, so that they have one order,
 //! and that order is all that most of them need: the first waker came to the
-//! canceller with the push, the slot brings its own orderings. Only the two
-//! that decide who frees (W3) are AcqRel, so that the one who does comes after
-//! all the other did.
+//! canceller with the push, the slot brings its own orderings. FIRED releases
+//! that the node is done to a poll that comes too late with another waker. The
+//! two that decide who frees (W3) are AcqRel, so that the one who does comes
+//! after all the other did.
 //!
 //! Models: `wait_vs_cancel`, `wait_drop_vs_cancel`, `wait_repoll_vs_cancel`.
 
 use crate::list::{self, Link, Linked};
-use crate::sync::Ordering::{AcqRel, Relaxed};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU32, AtomicWaker, Cell, Site, memory};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::task::Waker;
+use std::sync::Arc;
+use std::task::{RawWakerVTable, Wake, Waker};
 
 const CLAIMED: u32 = 1;
 const REPLACED: u32 = 2;
@@ -93,6 +96,50 @@ unsafe impl Linked for Waiter {
         }
         // SAFETY: unlinked, and not on a chain (W3).
         unsafe { memory::free(at) };
+    }
+}
+
+/// The wakers that a poll has replaced: the first one, and one in the slot.
+#[must_use]
+pub(crate) struct Replaced(
+    #[expect(dead_code, reason = "held to be dropped")] Option<Waker>,
+    #[expect(dead_code, reason = "held to be dropped")] Option<Waker>,
+);
+
+/// Which waker an owner put into the slot last.
+pub(crate) struct Latest {
+    data: *const (),
+    vtable: &'static RawWakerVTable,
+}
+
+impl Latest {
+    fn of(waker: &Waker) -> Self {
+        Self {
+            data: waker.data(),
+            vtable: waker.vtable(),
+        }
+    }
+
+    fn is(&self, waker: &Waker) -> bool {
+        self.data == waker.data() && std::ptr::eq(self.vtable, waker.vtable())
+    }
+}
+
+/// A waker whose clone runs no user's code, as the slot makes one.
+struct Wrapped(Waker);
+
+impl Wrapped {
+    fn around(waker: Waker) -> Waker {
+        Waker::from(Arc::new(Self(waker)))
+    }
+}
+
+impl Wake for Wrapped {
+    fn wake(self: Arc<Self>) {
+        match Arc::try_unwrap(self) {
+            Ok(Self(waker)) => waker.wake(),
+            Err(shared) => shared.0.wake_by_ref(),
+        }
     }
 }
 
@@ -146,22 +193,34 @@ impl Waiter {
 
     /// From now on `waker` is woken instead. Called by the owner. What was
     /// replaced is for the caller to drop.
-    pub(crate) fn register(&self, waker: &Waker) -> Option<Waker> {
-        // Relaxed: only the owner sets REPLACED.
-        let replaced = self.fate.load(Relaxed, Site::FateReplaced) & REPLACED != 0;
-        // A waker that the canceller has moved out is still the same bytes, and
-        // they are only compared.
-        if !replaced && self.first.will_wake(waker) {
-            return None;
+    ///
+    /// `latest` is the owner's, and `None` at first.
+    pub(crate) fn register(&self, waker: &Waker, latest: &mut Option<Latest>) -> Replaced {
+        let same = match latest {
+            // A waker that the canceller has moved out is still the same
+            // bytes, and they are only compared.
+            None => self.first.will_wake(waker),
+            Some(latest) => latest.is(waker),
+        };
+        if same {
+            return Replaced(None, None);
         }
-        self.slot.register(waker);
-        if replaced {
-            return None;
+        // All of the user's code runs here, before the slot is touched.
+        let wrapped = Wrapped::around(waker.clone());
+        // A canceller that finds the slot empty now was here before our
+        // `register`, and so the caller sees the node done.
+        let old = self.slot.take();
+        self.slot.register(&wrapped);
+        if latest.replace(Latest::of(waker)).is_some() {
+            return Replaced(None, old);
         }
-        // Relaxed: decides against `fire` by its place in the order of `fate`.
-        let before = self.fate.fetch_add(REPLACED, Relaxed, Site::FateReplace);
+        // Acquire: if it has fired, nobody wakes the new waker, so the look at
+        // the state that follows must see the node done; meets the Release in
+        // `fire`.
+        let before = self.fate.fetch_add(REPLACED, Acquire, Site::FateReplace);
         // SAFETY: replaced before it was fired: the first is ours (W2).
-        (before & FIRED == 0).then(|| unsafe { self.take_first() })
+        let first = (before & FIRED == 0).then(|| unsafe { self.take_first() });
+        Replaced(first, old)
     }
 
     /// The owner gives up. What it has to drop once the waiter is buried.
@@ -242,9 +301,9 @@ impl Waiter {
 
     /// Takes the waker to wake, unless the owner gave up before.
     pub(crate) fn fire(&self) -> Option<Waker> {
-        // Relaxed: decides against `give_up` and `register` by its place in
-        // the order of `fate`.
-        let before = self.fate.fetch_add(FIRED, Relaxed, Site::FateFire);
+        // Release: the node is done, as a poll that replaces its waker too late
+        // must see; meets the Acquire in `register`.
+        let before = self.fate.fetch_add(FIRED, Release, Site::FateFire);
         if before & OFF != 0 {
             None
         } else if before & REPLACED != 0 {

@@ -46,7 +46,6 @@ sites! {
     FateOff,
     FateReleased,
     FateReplace,
-    FateReplaced,
     FateUnlinked,
     FillNext,
     First,

@@ -15,7 +15,7 @@
 //!
 //! Models: `cancel_vs_cancel`, `cancel_vs_cancel_nested`, `wait_vs_cancel`.
 
-use super::dispose::Panics;
+use super::dispose::{Panics, drop_one};
 use super::mark;
 use crate::error::{Cause, Reason};
 use crate::list::Link;
@@ -51,7 +51,7 @@ pub(super) fn cancel(
     };
     if let Some(unused) = lost {
         // The loser's own cause: user's code may run in its drop.
-        drop(unused);
+        drop_one(unused);
         return false;
     }
     let mut claimed = Claimed::new();

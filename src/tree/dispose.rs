@@ -8,47 +8,49 @@
 use crate::state::OwnedRecord;
 use crate::sync::local_flag;
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::{NonNull, null_mut};
 
 local_flag! {
-    /// What the outer loop on this thread has still to drop; `None` while
-    /// there is no such loop.
-    static QUEUE: RefCell<Option<Vec<OwnedRecord>>> = RefCell::new(None);
+    /// The queue of the outer loop on this thread, in that loop's own frame;
+    /// null while there is none. Without a destructor, so that it is there to
+    /// the very end of a thread.
+    static QUEUE: Cell<*mut Vec<OwnedRecord>> = Cell::new(null_mut());
 }
 
 /// Drops what a release has taken out, or leaves it to the loop this runs in.
 #[cold]
 pub(super) fn drop_all(mut records: Vec<OwnedRecord>) {
-    let queued = QUEUE.try_with(|queue| match &mut *queue.borrow_mut() {
-        Some(waiting) => {
-            waiting.append(&mut records);
-            true
-        }
-        free => {
-            *free = Some(Vec::new());
-            false
-        }
-    });
-    // Past its thread-locals, a thread drops what it has without a queue.
-    if matches!(queued, Ok(true)) {
+    if let Some(queue) = NonNull::new(QUEUE.with(Cell::get)) {
+        // SAFETY: the frame of the outer loop is below us on this thread's
+        // stack, and that loop holds no reference while it runs user's code.
+        let queue = unsafe { &mut *queue.as_ptr() };
+        queue.append(&mut records);
         return;
     }
+    let queue: *mut Vec<OwnedRecord> = &raw mut records;
+    QUEUE.with(|outer| outer.set(queue));
     let mut panics = Panics::new();
-    while let Some(record) = records.pop() {
+    // SAFETY: a place in this frame; other references to it do not outlast the
+    // calls that made them.
+    while let Some(record) = unsafe { &mut *queue }.pop() {
         panics.catch(|| drop(record));
-        if records.is_empty() {
-            let _ = QUEUE.try_with(|queue| {
-                if let Some(waiting) = &mut *queue.borrow_mut() {
-                    records.append(waiting);
-                }
-            });
-        }
     }
-    if queued.is_ok() {
-        let _ = QUEUE.try_with(|queue| queue.borrow_mut().take());
-    }
+    QUEUE.with(|outer| outer.set(null_mut()));
     panics.resume();
+}
+
+/// Drops what is the user's. While this thread unwinds, a panic in it is
+/// reported and goes no further: it would abort.
+pub(super) fn drop_one<T>(value: T) {
+    if std::thread::panicking() {
+        let mut panics = Panics::new();
+        panics.catch(|| drop(value));
+        panics.resume();
+    } else {
+        drop(value);
+    }
 }
 
 /// Keeps the first panic of several pieces of user's code.

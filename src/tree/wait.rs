@@ -9,16 +9,20 @@
 //! Models: `wait_vs_cancel`, `wait_repoll_vs_cancel`, `wait_drop_vs_cancel`.
 
 use super::NodeRef;
-use super::dispose::Panics;
+use super::dispose;
 use crate::list::{self, Head, LazyPin, Push, Reaped};
-use crate::node::Node;
+use crate::node::{Kind, Node};
 use crate::sync::{Site, recheck};
-use crate::wait_cell::Waiter;
+use crate::wait_cell::{Latest, Waiter};
 use std::ptr::NonNull;
 use std::task::Waker;
 
 /// The registration of one waiting future, if it has been polled.
-pub(crate) struct Wait(Option<NonNull<Waiter>>);
+pub(crate) struct Wait {
+    waiter: Option<NonNull<Waiter>>,
+    /// The waker it has now, if that is not its first.
+    latest: Option<Latest>,
+}
 
 // SAFETY: a waiter may be given up and freed on any thread.
 unsafe impl Send for Wait {}
@@ -30,7 +34,10 @@ impl std::panic::RefUnwindSafe for Wait {}
 
 impl Wait {
     pub(crate) const fn new() -> Self {
-        Self(None)
+        Self {
+            waiter: None,
+            latest: None,
+        }
     }
 
     /// Whether the node is done; if not, `waker` will be woken when it is.
@@ -43,23 +50,25 @@ impl Wait {
             return true;
         }
         let node = node.node();
-        if node.is_static() {
+        if matches!(node.kind, Kind::Background | Kind::Todo | Kind::Shield) {
+            // Never done, so nothing is kept.
             return false;
         }
-        match self.0.take() {
+        match self.waiter.take() {
             None => {
+                self.latest = None;
                 let Some(waiter) = register(node, waker) else {
                     return true;
                 };
-                self.0 = Some(waiter);
+                self.waiter = Some(waiter);
             }
             Some(waiter) => {
                 let registered = Registered { node, waiter };
                 // SAFETY: ours, and buried by nobody else.
-                let replaced = unsafe { waiter.as_ref() }.register(waker);
+                let replaced = unsafe { waiter.as_ref() }.register(waker, &mut self.latest);
                 std::mem::forget(registered);
-                self.0 = Some(waiter);
-                drop(replaced);
+                self.waiter = Some(waiter);
+                dispose::drop_one(replaced);
             }
         }
         !node.state.load_known(Site::WaitLook).is_live() && recheck(Site::WaitRecheck)
@@ -67,7 +76,7 @@ impl Wait {
 
     /// Ends the registration.
     pub(crate) fn release(&mut self, node: &NodeRef) {
-        if let Some(waiter) = self.0.take() {
+        if let Some(waiter) = self.waiter.take() {
             release(node.node(), waiter);
         }
     }
@@ -119,12 +128,5 @@ fn release(node: &Node, waiter: NonNull<Waiter>) {
         debug_assert_eq!(reaped, Reaped::Open, "a wait lane is never orphaned");
     }
     // The waker's drop is user's code: last, outside everything (T8).
-    if std::thread::panicking() {
-        // A second panic would abort.
-        let mut panics = Panics::new();
-        panics.catch(|| drop(leftover));
-        panics.resume();
-    } else {
-        drop(leftover);
-    }
+    dispose::drop_one(leftover);
 }

@@ -87,7 +87,7 @@ macro_rules! const_fn {
 }
 pub(crate) use const_fn;
 
-/// A thread-local value with a `const` initialiser.
+/// A thread-local value with a `const` initialiser, and without a destructor.
 macro_rules! local_flag {
     ($(#[$attr:meta])* static $name:ident: $type:ty = $init:expr;) => {
         std::thread_local! { $(#[$attr])* static $name: $type = const { $init }; }
