@@ -1,0 +1,7 @@
+//! Black-box tests of the public surface, by theme.
+//!
+//! The numbers in the comments are those of the promises and of the
+//! conformance cases that a test stands for.
+
+mod layering;
+mod source_paths;
