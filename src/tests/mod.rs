@@ -4,4 +4,6 @@
 //! conformance cases that a test stands for.
 
 mod layering;
+mod lifetime;
 mod source_paths;
+mod tools;

@@ -97,10 +97,8 @@ pub(super) fn paths(file: &str, source: &str) -> Vec<Path> {
                 continue;
             }
             "{" => braces.push(false),
-            "}" => {
-                if braces.pop() == Some(true) {
-                    inside.pop();
-                }
+            "}" if braces.pop() == Some(true) => {
+                inside.pop();
             }
             _ if is_name(i) => {
                 let mut names = vec![at(i).to_owned()];
