@@ -3,6 +3,7 @@
 //! The numbers in the comments are those of the promises and of the
 //! conformance cases that a test stands for.
 
+mod cancel;
 mod layering;
 mod lifetime;
 mod source_paths;
