@@ -4,7 +4,9 @@
 //! conformance cases that a test stands for.
 
 mod cancel;
+mod causes;
 mod layering;
 mod lifetime;
 mod source_paths;
 mod tools;
+mod wait;
