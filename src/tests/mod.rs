@@ -5,6 +5,8 @@
 
 mod cancel;
 mod causes;
+mod depth;
+mod hostile_wakers;
 mod layering;
 mod lifetime;
 mod source_paths;
