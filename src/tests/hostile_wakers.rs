@@ -23,7 +23,7 @@ fn wait(ctx: &Context, waker: &Waker) -> CancelledOwned {
 }
 
 /// What `f` panics with.
-fn panic_of(f: impl FnOnce()) -> Option<String> {
+fn panic_of<T>(f: impl FnOnce() -> T) -> Option<String> {
     let panic = catch_unwind(AssertUnwindSafe(f)).err()?;
     Some(message(&*panic).to_owned())
 }
@@ -53,7 +53,7 @@ fn a_panicking_waker_stops_no_other_and_the_first_panic_is_resumed() {
                     wait
                 })
                 .collect();
-            let panic = panic_of(|| drop(handle.cancel()));
+            let panic = panic_of(|| handle.cancel());
             let first = (subset != 0).then(|| format!("waker {}", subset.trailing_zeros()));
             assert_eq!(panic, first, "{subset:05b}");
             assert_eq!(woken.load(SeqCst), 5);
@@ -92,7 +92,7 @@ fn a_panic_that_panics_when_dropped_stops_no_other() {
         .collect();
     let (wakes, waker) = Wakes::new();
     let _last = wait(&ctx, &waker);
-    assert_eq!(panic_of(|| drop(handle.cancel())).as_deref(), Some("first"));
+    assert_eq!(panic_of(|| handle.cancel()).as_deref(), Some("first"));
     assert_eq!(wakes.count(), 1);
     drop(waits);
 }
@@ -141,7 +141,7 @@ fn a_waker_that_panics_when_dropped_is_survived() {
             let (armed, waker) = hostile();
             let mut repolled = wait(&ctx, &waker);
             armed.store(true, SeqCst);
-            let panic = panic_of(|| drop(poll(&mut repolled, &good)));
+            let panic = panic_of(|| poll(&mut repolled, &good));
             assert_eq!(panic.as_deref(), Some("drop"));
             assert!(poll(&mut repolled, &good).is_pending());
 
@@ -176,9 +176,9 @@ fn a_waker_that_panics_when_cloned_is_survived() {
     let mut fresh = ctx.cancelled();
     let mut repolled = wait(&ctx, &good);
     for _ in 0..2 {
-        let panic = panic_of(|| drop(poll(&mut fresh, &bad)));
+        let panic = panic_of(|| poll(&mut fresh, &bad));
         assert_eq!(panic.as_deref(), Some("clone"));
-        let panic = panic_of(|| drop(poll(&mut repolled, &bad)));
+        let panic = panic_of(|| poll(&mut repolled, &bad));
         assert_eq!(panic.as_deref(), Some("clone"));
     }
     let before = Arc::strong_count(&wakes);
