@@ -2,6 +2,7 @@
 
 use super::tools::{alone, cause_on_drop, in_time, message, on_small_stack, peek, start};
 use crate::{CancelError, CancelHandle, Cause, Context, Reason};
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -350,4 +351,46 @@ fn an_error_becomes_an_io_error_that_is_not_retried() {
     let inner = error.get_ref().unwrap();
     let inner = inner.downcast_ref::<CancelError>().unwrap();
     assert!(inner.cause().unwrap().ptr_eq(&ctx.cause().unwrap()));
+}
+
+// V14, P28: the cause that panics is one that lost.
+#[test]
+fn a_losing_cause_that_panics_while_unwinding_does_not_abort() {
+    alone(
+        "tests::causes::a_losing_cause_that_panics_while_unwinding_does_not_abort",
+        || {
+            struct CancelsLate(CancelHandle);
+            impl Drop for CancelsLate {
+                fn drop(&mut self) {
+                    assert!(!self.0.cancel_with(cause_on_drop(|| panic!("cause"))));
+                }
+            }
+            let (_ctx, handle) = root();
+            handle.cancel();
+            let panic = catch_unwind(AssertUnwindSafe(|| {
+                let _late = CancelsLate(handle);
+                panic!("work");
+            }));
+            assert_eq!(message(&*panic.unwrap_err()), "work");
+        },
+    );
+}
+
+// V8: at the end of a thread, after the library's thread-locals are gone.
+#[test]
+fn a_long_chain_of_causes_is_dropped_at_the_end_of_a_small_thread() {
+    alone(
+        "tests::causes::a_long_chain_of_causes_is_dropped_at_the_end_of_a_small_thread",
+        || {
+            thread_local! {
+                static LAST: RefCell<Option<Context>> = const { RefCell::new(None) };
+            }
+            on_small_stack(|| {
+                // Registered first, so dropped last.
+                LAST.with(|last| *last.borrow_mut() = Some(root().0));
+                drop(chain(2));
+                LAST.with(|last| *last.borrow_mut() = Some(chain(100_000)));
+            });
+        },
+    );
 }

@@ -438,3 +438,29 @@ fn many_wakers_are_woken_on_a_small_stack() {
         assert_eq!(wakes.count(), waits.len());
     });
 }
+
+// V14, V16: the clone of a later waker cancels, then panics: the waker before
+// it is not kept.
+#[test]
+fn a_clone_that_cancels_and_panics_leaves_no_waker() {
+    for polls_before in 1..3 {
+        let (ctx, handle) = root();
+        let held = [(); 2].map(|()| Wakes::new());
+        let mut wait = ctx.cancelled_owned();
+        for (_, waker) in &held[..polls_before] {
+            assert!(poll(&mut wait, waker).is_pending());
+        }
+        let bad = Hostile::new().on_clone(move || {
+            handle.cancel();
+            panic!("clone");
+        });
+        let bad = bad.waker();
+        assert_eq!(panic_of(|| poll(&mut wait, &bad)).as_deref(), Some("clone"));
+        assert!(peek(&mut wait).is_ready());
+        drop(wait);
+        for (wakes, waker) in held {
+            drop(waker);
+            assert_eq!(Arc::strong_count(&wakes), 1, "after {polls_before} polls");
+        }
+    }
+}

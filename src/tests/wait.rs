@@ -378,3 +378,15 @@ fn waits_on_the_roots_keep_no_waker() {
     drop(waker);
     assert_eq!(Arc::strong_count(&wakes), 1);
 }
+
+// G4: so does a shield, which can never be done either.
+#[test]
+fn a_wait_on_a_shield_keeps_no_waker() {
+    let (ctx, _handle) = root();
+    let shield = ctx.without_cancel();
+    let (wakes, waker) = Wakes::new();
+    let mut wait = shield.cancelled();
+    assert!(poll(&mut wait, &waker).is_pending());
+    drop(waker);
+    assert_eq!(Arc::strong_count(&wakes), 1);
+}
