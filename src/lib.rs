@@ -22,6 +22,9 @@ mod wait_cell;
 #[doc(hidden)]
 pub mod model;
 
+#[cfg(all(test, not(crossbeam_loom)))]
+mod tests;
+
 pub use cancelled::{Cancelled, CancelledOwned};
 pub use context::Context;
 pub use derive::Derive;

@@ -1,0 +1,21 @@
+//! Black-box tests of the public surface, by theme.
+//!
+//! The numbers in the comments are those of the promises and of the
+//! conformance cases that a test stands for.
+
+mod auto_traits;
+mod blocking;
+mod cancel;
+mod causes;
+mod depth;
+mod display;
+mod hostile_wakers;
+mod layering;
+mod lifetime;
+mod memory;
+mod overflow;
+mod run;
+mod source_paths;
+mod stress;
+mod tools;
+mod wait;
