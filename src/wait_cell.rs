@@ -69,6 +69,8 @@ pub(crate) struct Waiter {
     /// Written before the push, never after. Whose it is says W2; it is moved
     /// out by whoever that is, and not dropped with the waiter.
     first: ManuallyDrop<Waker>,
+    /// The owner's: what it put into the slot last, if anything.
+    latest: Cell<Option<Latest>>,
     /// What came after. Not dropped with the waiter either.
     slot: ManuallyDrop<AtomicWaker>,
 }
@@ -107,7 +109,8 @@ pub(crate) struct Replaced(
 );
 
 /// Which waker an owner put into the slot last.
-pub(crate) struct Latest {
+#[derive(Clone, Copy)]
+struct Latest {
     data: *const (),
     vtable: &'static RawWakerVTable,
 }
@@ -163,6 +166,7 @@ impl Waiter {
             fate: AtomicU32::new(0),
             claim_next: Cell::new(std::ptr::null_mut()),
             first,
+            latest: Cell::new(None),
             slot: ManuallyDrop::new(AtomicWaker::new()),
         })
     }
@@ -194,8 +198,12 @@ impl Waiter {
     /// From now on `waker` is woken instead. Called by the owner. What was
     /// replaced is for the caller to drop.
     ///
-    /// `latest` is the owner's, and `None` at first.
-    pub(crate) fn register(&self, waker: &Waker, latest: &mut Option<Latest>) -> Replaced {
+    /// # Safety
+    ///
+    /// Called by the owner only.
+    pub(crate) unsafe fn register(&self, waker: &Waker) -> Replaced {
+        // SAFETY: only the owner uses it.
+        let latest = unsafe { self.latest.get() };
         let same = match latest {
             // A waker that the canceller has moved out is still the same
             // bytes, and they are only compared.
@@ -211,7 +219,9 @@ impl Waiter {
         // `register`, and so the caller sees the node done.
         let old = self.slot.take();
         self.slot.register(&wrapped);
-        if latest.replace(Latest::of(waker)).is_some() {
+        // SAFETY: only the owner uses it.
+        unsafe { self.latest.set(Some(Latest::of(waker))) };
+        if latest.is_some() {
             return Replaced(None, old);
         }
         // Acquire: if it has fired, nobody wakes the new waker, so the look at

@@ -13,16 +13,12 @@ use super::dispose;
 use crate::list::{self, Head, LazyPin, Push, Reaped};
 use crate::node::{Kind, Node};
 use crate::sync::{Site, recheck};
-use crate::wait_cell::{Latest, Waiter};
+use crate::wait_cell::Waiter;
 use std::ptr::NonNull;
 use std::task::Waker;
 
 /// The registration of one waiting future, if it has been polled.
-pub(crate) struct Wait {
-    waiter: Option<NonNull<Waiter>>,
-    /// The waker it has now, if that is not its first.
-    latest: Option<Latest>,
-}
+pub(crate) struct Wait(Option<NonNull<Waiter>>);
 
 // SAFETY: a waiter may be given up and freed on any thread.
 unsafe impl Send for Wait {}
@@ -34,10 +30,7 @@ impl std::panic::RefUnwindSafe for Wait {}
 
 impl Wait {
     pub(crate) const fn new() -> Self {
-        Self {
-            waiter: None,
-            latest: None,
-        }
+        Self(None)
     }
 
     /// Whether the node is done; if not, `waker` will be woken when it is.
@@ -54,20 +47,21 @@ impl Wait {
             // Never done, so nothing is kept.
             return false;
         }
-        match self.waiter.take() {
+        match self.0.take() {
             None => {
-                self.latest = None;
                 let Some(waiter) = register(node, waker) else {
                     return true;
                 };
-                self.waiter = Some(waiter);
+                self.0 = Some(waiter);
             }
             Some(waiter) => {
                 let registered = Registered { node, waiter };
                 // SAFETY: ours, and buried by nobody else.
-                let replaced = unsafe { waiter.as_ref() }.register(waker, &mut self.latest);
+                let registering = unsafe { waiter.as_ref() };
+                // SAFETY: ours.
+                let replaced = unsafe { registering.register(waker) };
                 std::mem::forget(registered);
-                self.waiter = Some(waiter);
+                self.0 = Some(waiter);
                 dispose::drop_one(replaced);
             }
         }
@@ -76,7 +70,7 @@ impl Wait {
 
     /// Ends the registration.
     pub(crate) fn release(&mut self, node: &NodeRef) {
-        if let Some(waiter) = self.waiter.take() {
+        if let Some(waiter) = self.0.take() {
             release(node.node(), waiter);
         }
     }
