@@ -242,7 +242,7 @@ impl Lane {
                 return Head::from_ptr(self.head.load(Acquire, Site::HeadSeenClosed));
             }
             // Release: with SPLIT, publishes the lanes; meets the Acquire in
-            // `lanes_seen` and `close`. On failure Relaxed: looked at again.
+            // `lanes_seen`. On failure Relaxed: looked at again.
             let new = head.with(bits);
             let swapped = self.head.compare_exchange(
                 head.as_ptr(),
@@ -265,23 +265,24 @@ impl Lane {
         Head::from_ptr(self.head.load(Acquire, Site::HeadLanes))
     }
 
-    /// Closes the lane: a later push sees the owner done. The head as closed.
+    /// Closes the lane: a later push sees the owner done. The head as closed,
+    /// to decide by; what it links is read from [`first`](Self::first).
     ///
     /// The owner's state word is done, as this thread has seen.
+    #[inline]
     pub(crate) fn close(&self) -> Head {
-        // Acquire: if another walk closed it, what was pushed before that is
-        // visible here too; meets the Release in `push`.
-        let mut head = Head::from_ptr(self.head.load(Acquire, Site::CloseLoad));
+        // Relaxed, here and on failure: if another walk closed it, that one
+        // released what pushers must see.
+        let mut head = self.peek();
         while !head.has(Head::CLOSED) {
             let closed = head.with(Head::CLOSED);
             // Release: publishes that the owner is done to every later push;
-            // meets the Acquire in `push`. Acquire: shows every link pushed
-            // before; meets the Release there. On failure Acquire: as the load.
+            // meets the Acquire in `push`.
             let swapped = self.head.compare_exchange(
                 head.as_ptr(),
                 closed.as_ptr(),
-                AcqRel,
-                Acquire,
+                Release,
+                Relaxed,
                 Site::Close,
             );
             match swapped {
@@ -292,9 +293,11 @@ impl Lane {
         head
     }
 
-    /// The newest link, for a walk that does not close.
+    /// The newest link, for a walk that is counted in.
+    #[inline]
     pub(crate) fn first(&self) -> *mut Link {
-        // Acquire: shows the links; meets the Release in `push`.
+        // Acquire: shows the links; meets the Release in `push`. After `close`
+        // it shows all that was pushed before, as this word never goes back.
         Head::from_ptr(self.head.load(Acquire, Site::First)).link()
     }
 

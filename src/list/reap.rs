@@ -193,90 +193,76 @@ impl Lane {
             .is_null()
     }
 
-    /// Unlinks a batch. What is at the head goes last, with one
-    /// compare-and-swap for all that was in front.
+    /// Unlinks a batch. Links at the head are only stepped over, and go all
+    /// together in the end: those who come and go in turns cost nothing more.
     ///
     /// # Safety
     ///
     /// The caller holds the role, and `batch` is what it took from `dead`.
     unsafe fn unlink_all(&self, batch: *mut Link) {
-        let mut at = batch;
-        while let Some(link) = NonNull::new(at) {
-            // SAFETY: a buried link is valid until it is disposed of (L6).
-            let link = unsafe { link.as_ref() };
-            // SAFETY: `prev` is ours, by the role (L1).
-            prefetch(unsafe { link.prev.get() });
-            prefetch(link.next());
-            // SAFETY: `reap_next` is ours since the link was buried.
-            at = unsafe { link.reap_next.get() };
-        }
         // Acquire: shows the links pushed since the last look, which we are
         // about to read; meets the Release in `push`.
-        let head = Head::from_ptr(self.head.load(Acquire, Site::ReapHead)).link();
-        // SAFETY: we hold the role, and saw this head by an Acquire.
-        unsafe { fill_prev(head) };
+        let newest = Head::from_ptr(self.head.load(Acquire, Site::ReapHead)).link();
+        let mut first = newest;
         let mut at = batch;
-        let mut first = None;
+        let mut filled = false;
         while let Some(link) = NonNull::new(at) {
-            if at == head {
-                first = Some(link);
-            } else {
-                // SAFETY: we hold the role, and the link is linked (L5).
-                unsafe { self.unlink(link) };
+            if at != first && !filled {
+                // SAFETY: the rest of the batch is ours.
+                unsafe { prefetch_neighbours(at) };
+                // SAFETY: we hold the role, and saw this link by an Acquire.
+                unsafe { fill_prev(first) };
+                filled = true;
             }
-            // SAFETY: valid as above.
+            // SAFETY: a buried link is valid until it is disposed of (L6).
             let link = unsafe { link.as_ref() };
-            // SAFETY: ours as above.
+            if at == first {
+                // Relaxed: by L1 only reapers write it, and we hold the role.
+                first = link.next.load(Relaxed, Site::StepOver);
+            } else {
+                // SAFETY: we hold the role, the link is linked (L5), and not
+                // the first, so its `prev` is known.
+                unsafe { unlink(link) };
+            }
+            // SAFETY: ours since the link was buried.
             at = unsafe { link.reap_next.get() };
         }
-        if let Some(first) = first {
-            // SAFETY: we hold the role, and the link is linked (L5).
-            unsafe { self.unlink(first) };
+        if first != newest {
+            // SAFETY: we hold the role; what lies between is ours.
+            unsafe { self.behead(newest, first) };
         }
     }
 
+    /// Makes `first` follow whatever is in front of `newest`.
+    ///
     /// # Safety
     ///
-    /// The caller holds the role, and `at` is linked here.
-    unsafe fn unlink(&self, at: NonNull<Link>) {
-        // SAFETY: linked, so valid.
-        let link = unsafe { at.as_ref() };
-        // Relaxed: by L1 only reapers write it, and we hold the role.
-        let next = link.next.load(Relaxed, Site::UnlinkNext);
+    /// The caller holds the role, `newest` was the head, and all from there up
+    /// to `first` goes.
+    unsafe fn behead(&self, newest: *mut Link, first: *mut Link) {
         loop {
-            // SAFETY: by the role (L1).
-            let prev = unsafe { link.prev.get() };
-            if let Some(prev) = NonNull::new(prev) {
-                // SAFETY: by L2 it is the predecessor, linked and valid.
-                let prev = unsafe { prev.as_ref() };
-                // Relaxed: a walk that may not see the old `next` any more is
-                // ordered after this by `walkers` (L6).
-                prev.next.store(next, Relaxed, Site::UnlinkPrev);
-                // SAFETY: `next` is linked, or null.
-                return unsafe { set_prev(next, prev) };
-            }
             // Acquire: shows the links pushed since the last look, which we
             // are about to read; meets the Release in `push`.
-            let head = Head::from_ptr(self.head.load(Acquire, Site::UnlinkHead));
-            if head.link() == at.as_ptr() {
-                let new = head.with_link(next);
-                // Relaxed: as a read-modify-write it passes on what the pushers
-                // released; for walks see above. On failure Relaxed: a push or
-                // a bit came between, look again.
-                let swapped = self.head.compare_exchange(
-                    head.as_ptr(),
-                    new.as_ptr(),
-                    Relaxed,
-                    Relaxed,
-                    Site::UnlinkSwap,
-                );
-                if swapped.is_ok() {
-                    // SAFETY: `next` is linked, or null.
-                    return unsafe { set_prev(next, null_mut()) };
-                }
-            } else {
+            let head = Head::from_ptr(self.head.load(Acquire, Site::BeheadLoad));
+            if head.link() != newest {
                 // SAFETY: we hold the role, and saw this head by an Acquire.
-                unsafe { fill_prev(head.link()) };
+                return unsafe { close_gap(head.link(), newest, first) };
+            }
+            let new = head.with_link(first);
+            // Relaxed: as a read-modify-write it passes on what the pushers
+            // released; a walk that may not see the old head any more is
+            // ordered after this by `walkers` (L6). On failure Relaxed: a push
+            // or a bit came between, look again.
+            let swapped = self.head.compare_exchange(
+                head.as_ptr(),
+                new.as_ptr(),
+                Relaxed,
+                Relaxed,
+                Site::Behead,
+            );
+            if swapped.is_ok() {
+                // SAFETY: `first` is linked, or null.
+                return unsafe { set_prev(first, null_mut()) };
             }
         }
     }
@@ -318,6 +304,62 @@ impl Lane {
     }
 }
 
+/// # Safety
+///
+/// The caller holds the role, and the batch is what is left of its own.
+unsafe fn prefetch_neighbours(batch: *mut Link) {
+    let mut at = batch;
+    while let Some(link) = NonNull::new(at) {
+        // SAFETY: a buried link is valid until it is disposed of (L6).
+        let link = unsafe { link.as_ref() };
+        // SAFETY: `prev` is ours, by the role (L1).
+        prefetch(unsafe { link.prev.get() });
+        prefetch(link.next());
+        // SAFETY: `reap_next` is ours since the link was buried.
+        at = unsafe { link.reap_next.get() };
+    }
+}
+
+/// # Safety
+///
+/// The caller holds the role, and `link` is linked and has its `prev`.
+unsafe fn unlink(link: &Link) {
+    // Relaxed: by L1 only reapers write it, and we hold the role.
+    let next = link.next.load(Relaxed, Site::UnlinkNext);
+    // SAFETY: by the role (L1).
+    let prev = unsafe { link.prev.get() };
+    // SAFETY: by L2 it is the predecessor, linked and valid.
+    let newer = unsafe { &*prev };
+    // Relaxed: a walk that may not see the old `next` any more is ordered
+    // after this by `walkers` (L6).
+    newer.next.store(next, Relaxed, Site::UnlinkPrev);
+    // SAFETY: `next` is linked, or null.
+    unsafe { set_prev(next, prev) };
+}
+
+/// Finds the link pushed just after `newest`, and makes `first` follow it.
+///
+/// # Safety
+///
+/// The caller holds the role, and `head`, read by an Acquire, is newer than
+/// `newest`, which was the head.
+unsafe fn close_gap(head: *mut Link, newest: *mut Link, first: *mut Link) {
+    let mut at = head;
+    loop {
+        // SAFETY: linked, so valid; `newest` comes before the end.
+        let newer = unsafe { &*at };
+        // Relaxed: a pusher's own write, which came with the head.
+        let next = newer.next.load(Relaxed, Site::GapNext);
+        if next == newest {
+            // Relaxed: as in `unlink`.
+            newer.next.store(first, Relaxed, Site::GapClose);
+            // SAFETY: `first` is linked, or null.
+            return unsafe { set_prev(first, at) };
+        }
+        at = next;
+    }
+}
+
 /// Writes `prev` of every link from `head` down to the first that has it.
 ///
 /// # Safety
@@ -348,12 +390,12 @@ unsafe fn fill_prev(head: *mut Link) {
 /// # Safety
 ///
 /// The caller holds the role, and `link` is linked or null.
-unsafe fn set_prev(link: *mut Link, prev: *const Link) {
+unsafe fn set_prev(link: *mut Link, prev: *mut Link) {
     if let Some(link) = NonNull::new(link) {
         // SAFETY: linked, so valid.
         let link = unsafe { link.as_ref() };
         // SAFETY: by the role (L1).
-        unsafe { link.prev.set(prev.cast_mut()) };
+        unsafe { link.prev.set(prev) };
     }
 }
 

@@ -79,8 +79,9 @@ impl Claimed {
     /// The caller won the cancel that `node` is done by, is on its walk, and
     /// holds a pin.
     pub(super) fn claim_all(&mut self, node: &Node) {
+        node.waits.close();
         node.waits.enter();
-        let mut at = node.waits.close().link();
+        let mut at = node.waits.first();
         // Newest first in the lane: each one goes in front.
         let (mut oldest, mut newest) = (null_mut::<Waiter>(), null_mut::<Waiter>());
         while let Some(waiter) = NonNull::new(at.cast::<Waiter>()) {

@@ -132,8 +132,9 @@ impl Walk<'_> {
     /// Starts a lane of `owner`.
     fn enter(&mut self) {
         let lane = self.owner.lane(self.lane);
+        lane.close();
         lane.enter();
-        self.child = NonNull::new(lane.close().link());
+        self.child = NonNull::new(lane.first());
     }
 
     /// Ends a lane of `owner`, and goes on in its next lane, or with its next
@@ -142,7 +143,7 @@ impl Walk<'_> {
         let owner = self.owner;
         owner.lane(self.lane).leave();
         self.lane += 1;
-        if self.lane < owner.lane_count(owner.children.close()) {
+        if self.lane < owner.lane_count(owner.children.lanes_seen()) {
             self.enter();
             return true;
         }
