@@ -218,7 +218,7 @@ impl Lane {
         linked.next.store(head.link(), Relaxed, Site::PushNext);
         let new = head.with_link(link.as_ptr()).with(Head::PARENT);
         // Release: publishes the link and all it is the start of; meets the
-        // Acquire in `close`, `first` and the reaper. Acquire: after CLOSED the
+        // Acquire in `first` and the reaper. Acquire: after CLOSED the
         // pusher must see the owner done; meets the Release in `close`. On
         // failure Relaxed: the caller looks again.
         let swapped =
