@@ -14,6 +14,7 @@ mod layering;
 mod lifetime;
 mod memory;
 mod overflow;
+mod promises;
 mod run;
 mod source_paths;
 mod stress;

@@ -48,7 +48,14 @@ pub(crate) fn pin() -> Guard {
         slot.clone()
             .expect("a model runs between `testing::begin` and `testing::end`")
     });
-    focused(|| Guard(Some(collector.register().pin())))
+    focused(|| {
+        let guard = collector.register().pin();
+        // On x86-64 the collector pins by a compare-and-swap instead of a
+        // fence, which that processor makes as good as one and loom does not:
+        // without this, a pin could be overlooked that no machine overlooks.
+        loom::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+        Guard(Some(guard))
+    })
 }
 
 impl Guard {

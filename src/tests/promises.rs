@@ -1,0 +1,79 @@
+//! The table of promises names tests and models that exist.
+
+const TABLE: &str = include_str!("../../docs/promises.md");
+const MODELS: &str = include_str!("../../loom-tests/src/models/mod.rs");
+
+/// The promises that nothing is built of yet.
+const NOT_YET: [usize; 7] = [13, 18, 19, 20, 21, 22, 23];
+
+/// The names in backquotes of one cell.
+fn names(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+/// What is wrong with `table`, given where tests and models are looked up.
+fn faults(
+    table: &str,
+    test_exists: impl Fn(&str) -> bool,
+    model_exists: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for number in (1..=25).filter(|number| !NOT_YET.contains(number)) {
+        let start = format!("| V{number} |");
+        let Some(row) = table.lines().find(|line| line.starts_with(&start)) else {
+            faults.push(format!("V{number} has no row"));
+            continue;
+        };
+        let cells: Vec<&str> = row.split('|').collect();
+        let (tests, models) = (names(cells[2]), names(cells[3]));
+        if tests.is_empty() {
+            faults.push(format!("V{number} is shown by no test"));
+        }
+        for name in tests.into_iter().filter(|name| !test_exists(name)) {
+            faults.push(format!(
+                "V{number} names the test `{name}`, which is not there"
+            ));
+        }
+        for name in models.into_iter().filter(|name| !model_exists(name)) {
+            faults.push(format!(
+                "V{number} names the model `{name}`, which is not there"
+            ));
+        }
+    }
+    faults
+}
+
+fn is_in_the_sources(name: &str) -> bool {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    match name.split_once("::") {
+        Some((module, test)) => {
+            let file = root.join("src/tests").join(format!("{module}.rs"));
+            let source = std::fs::read_to_string(file).unwrap_or_default();
+            source.contains(&format!("#[test]\nfn {test}()"))
+        }
+        None => root.join(name).exists(),
+    }
+}
+
+fn is_a_model(name: &str) -> bool {
+    name == "loom-tests/mutants.txt" || MODELS.contains(&format!("::{name}, "))
+}
+
+// V24.
+#[test]
+fn every_promise_is_shown_by_something_that_exists() {
+    assert_eq!(
+        faults(TABLE, is_in_the_sources, is_a_model),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_table_with_gaps_is_found_out() {
+    let table = "| V1 | `a::b` | `c` |\n| V2 | | |\n";
+    let found = faults(table, |_| false, |_| false);
+    assert!(found[0].contains("the test `a::b`"), "{found:?}");
+    assert!(found[1].contains("the model `c`"), "{found:?}");
+    assert!(found[2].contains("V2 is shown by no test"), "{found:?}");
+    assert!(found[3].contains("V3 has no row"), "{found:?}");
+}
