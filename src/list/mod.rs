@@ -413,9 +413,10 @@ impl Lane {
         // Relaxed: nobody adds to it any more.
         let chain = Dead::from_ptr(self.dead.load(Relaxed, Site::ClearDead)).link();
         // Relaxed: a walk that counts itself in from now on sees this; meets
-        // the Acquire in `enter`, by way of `nobody_walks`.
+        // the Acquire in `enter`, by way of `nobody_walks`. A swap, as every
+        // change of this word is a read-modify-write.
         self.head
-            .store(Head::EMPTY.as_ptr(), Relaxed, Site::ClearHead);
+            .swap(Head::EMPTY.as_ptr(), Relaxed, Site::ClearHead);
         // SAFETY: out of the lane, and nobody else's.
         unsafe { self.dispose::<T>(chain, pin) };
     }

@@ -97,6 +97,11 @@ impl<T> AtomicPtr<T> {
         self.0.store(value, seed::order(order, site));
     }
 
+    pub(crate) fn swap(&self, value: *mut T, order: Ordering, site: Site) -> *mut T {
+        before!(self);
+        self.0.swap(value, seed::order(order, site))
+    }
+
     pub(crate) fn compare_exchange(
         &self,
         current: *mut T,

@@ -90,6 +90,11 @@ impl<T> AtomicPtr<T> {
     }
 
     #[inline(always)]
+    pub(crate) fn swap(&self, value: *mut T, order: Ordering, _site: Site) -> *mut T {
+        self.0.swap(value, order)
+    }
+
+    #[inline(always)]
     pub(crate) fn compare_exchange(
         &self,
         current: *mut T,
