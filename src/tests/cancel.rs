@@ -361,8 +361,10 @@ fn a_child_cancelled_by_who_waits_for_its_parent_is_done() {
             cancel_child.cancel()
         });
         handle.cancel();
-        child.wait();
-        assert!(!thread.join().unwrap(), "the parent's cancel was first");
+        let error = child.wait();
+        // Done above may be a moment before done below, so either may win.
+        let won = thread.join().unwrap();
+        assert_eq!(error.origin() == child.id(), won);
     });
 }
 
