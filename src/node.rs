@@ -81,7 +81,6 @@ struct Extension {
 struct Lanes(Box<[NonNull<PaddedLane>]>);
 
 /// A lane on cache lines of its own.
-
 #[repr(align(128))]
 struct PaddedLane(Lane);
 

@@ -244,16 +244,14 @@ impl Waiter {
         let before = self.fate.fetch_add(OFF, Relaxed, Site::FateOff);
         if before & (FIRED | REPLACED) == 0 {
             // SAFETY: neither replaced nor fired: it is still ours (W2).
-            Leftover::First {
-                _waker: unsafe { self.take_first() },
-            }
+            let waker = unsafe { self.take_first() };
+            Leftover::First { _waker: waker }
         } else if before & FIRED == 0 {
             let slot: *const AtomicWaker = &*self.slot;
             // SAFETY: given up before it was fired: the canceller leaves the
             // slot alone, and nobody drops it in place.
-            Leftover::Slot {
-                _slot: unsafe { slot.read() },
-            }
+            let slot = unsafe { slot.read() };
+            Leftover::Slot { _slot: slot }
         } else {
             Leftover::Late {
                 _waker: self.slot.take(),

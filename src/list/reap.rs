@@ -297,9 +297,13 @@ impl Lane {
             return unsafe { free_all::<T>(batch) };
         }
         if !later.is_null() {
+            let free = move || {
+                // SAFETY: by then L6 holds.
+                unsafe { free_all::<T>(later) };
+            };
             // SAFETY: the batch is unlinked and nobody else's; what is freed
             // may be freed by any thread.
-            unsafe { pin.get().defer(move || free_all::<T>(later)) };
+            unsafe { pin.get().defer(free) };
         }
     }
 }

@@ -7,6 +7,10 @@ macro_rules! sites {
     ($($name:ident,)*) => {
         /// One atomic operation, or one look again, in the sources.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[cfg_attr(
+            not(feature = "internal-model"),
+            allow(dead_code, reason = "some sites are in seams for tests only")
+        )]
         pub(crate) enum Site {
             $($name,)*
         }

@@ -162,8 +162,12 @@ unsafe fn bury(at: NonNull<Node>, records: &mut Vec<OwnedRecord>) -> Option<NonN
             // SAFETY: dead, in no list, and nobody else points to it (N4).
             unsafe { Node::free(at) };
         } else {
-            // SAFETY: the same, but for pins.
-            unsafe { pin.get().defer(move || Node::free(at)) };
+            let free = move || {
+                // SAFETY: by then nobody points to it.
+                unsafe { Node::free(at) };
+            };
+            // SAFETY: dead and in no list; a node may be freed by any thread.
+            unsafe { pin.get().defer(free) };
         }
         return None;
     };
