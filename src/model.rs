@@ -39,10 +39,11 @@ pub fn split(context: &Context) {
 pub mod harness {
     use crate::sync::{Site, Weakening, testing};
 
-    /// Starts an execution; with `focus`, without the collector's own
-    /// interleavings.
-    pub fn begin(focus: bool) {
-        testing::begin(focus);
+    pub use crate::sync::testing::Epochs;
+
+    /// Starts an execution on these epochs.
+    pub fn begin(epochs: Epochs) {
+        testing::begin(epochs);
     }
 
     /// Ends it: fails if anything leaked.

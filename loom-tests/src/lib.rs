@@ -15,6 +15,17 @@ mod tools;
 
 pub use run::{Outcome, run};
 
+/// Which epochs a model runs on. Over std it is always the real collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Epochs {
+    /// What is deferred waits for the end; a pin orders nothing.
+    Kept,
+    /// The real collector, whose own interleavings are not explored.
+    Focused,
+    /// The real collector, explored.
+    Full,
+}
+
 /// One model.
 #[derive(Debug, Clone, Copy)]
 pub struct Model {
@@ -26,8 +37,8 @@ pub struct Model {
     pub threads: usize,
     /// How often a thread may be interrupted in one execution, at most.
     pub bound: usize,
-    /// Whether the collector's own interleavings are explored too.
-    pub collector: bool,
+    /// The epochs it runs on.
+    pub epochs: Epochs,
     /// What is run.
     pub body: fn(),
 }

@@ -42,13 +42,18 @@ fn run_all(model: &Model) -> usize {
 
     let executions = Arc::new(AtomicUsize::new(0));
     let counted = executions.clone();
-    let (body, collector) = (model.body, model.collector);
+    let body = model.body;
+    let epochs = match model.epochs {
+        crate::Epochs::Kept => harness::Epochs::Kept,
+        crate::Epochs::Focused => harness::Epochs::Focused,
+        crate::Epochs::Full => harness::Epochs::Full,
+    };
     let mut loom = loom::model::Builder::new();
     loom.preemption_bound = Some(model.bound);
     loom.max_branches = 20_000;
     loom.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
-        harness::begin(!collector);
+        harness::begin(epochs);
         body();
         harness::end();
     });

@@ -37,6 +37,8 @@ tests! {
     split_vs_attach
     cancel_vs_detach
     cancel_vs_detach_batch
+    cancel_vs_detach_batch_with_collector
+    cancel_vs_detach_batch_focused
     count_vs_detach_batch
     count_vs_attach
     detach_vs_detach
@@ -47,9 +49,11 @@ tests! {
     last_handle_sees_the_child
     orphan_vs_child_drop
     orphan_vs_child_drop_with_collector
+    orphan_vs_two_child_drops_focused
     orphan_vs_two_child_drops
     orphan_two_lanes
     orphan_vs_cancel
+    orphan_vs_cancel_focused
     orphan_chain
     wait_vs_cancel
     wait_vs_cancel_of_the_parent

@@ -129,7 +129,7 @@ impl Link {
 /// # Safety
 ///
 /// The type starts with its [`Link`] (`repr(C)`).
-pub(crate) unsafe trait Linked {
+pub(crate) unsafe trait Linked: 'static {
     /// Whether nothing but its lane ever pointed to it, so that it need not
     /// wait for the epoch.
     ///

@@ -26,6 +26,22 @@ pub(crate) fn cancel_vs_detach_batch() {
     assert!(stays.is_cancelled());
 }
 
+pub(crate) fn cancel_vs_detach_batch_with_collector() {
+    cancel_vs_detach_batch();
+}
+
+pub(crate) fn cancel_vs_detach_batch_focused() {
+    cancel_vs_detach_batch();
+}
+
+pub(crate) fn orphan_vs_two_child_drops_focused() {
+    orphan_vs_two_child_drops();
+}
+
+pub(crate) fn orphan_vs_cancel_focused() {
+    orphan_vs_cancel();
+}
+
 pub(crate) fn count_vs_detach_batch() {
     let (root, _cancel) = root();
     let stays = child(&root);

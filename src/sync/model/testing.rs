@@ -1,14 +1,14 @@
 //! What the model harness does around each execution.
 
+pub use super::epoch::Epochs;
 pub(crate) use super::seed::{seed, seen};
 use super::{NEXT_INDEX, epoch, memory};
 
-/// Starts an execution; with `focus` the collector's own interleavings are
-/// left out.
-pub(crate) fn begin(focus: bool) {
+/// Starts an execution on these epochs.
+pub(crate) fn begin(epochs: Epochs) {
     memory::reset();
     NEXT_INDEX.set(0);
-    epoch::begin(focus);
+    epoch::begin(epochs);
 }
 
 /// Ends an execution: everything allocated in it must be freed.

@@ -35,7 +35,7 @@ impl Guard {
     ///
     /// `f` may run on any thread, at any later time, so all it touches must be
     /// its own by then and may be sent there.
-    pub(crate) unsafe fn defer(&self, f: impl FnOnce()) {
+    pub(crate) unsafe fn defer(&self, f: impl FnOnce() + 'static) {
         // SAFETY: handed on to the caller, in the same words.
         unsafe { self.0.defer_unchecked(f) };
     }
