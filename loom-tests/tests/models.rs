@@ -51,6 +51,7 @@ tests! {
     orphan_vs_child_drop_with_collector
     orphan_vs_two_child_drops_focused
     orphan_vs_two_child_drops
+    orphan_cause_vs_child_read
     orphan_two_lanes
     orphan_vs_cancel
     orphan_vs_cancel_focused

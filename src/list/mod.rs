@@ -89,7 +89,7 @@ pub(crate) use reap::Reaped;
 pub(crate) use word::Head;
 
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use crate::sync::{AtomicPtr, AtomicU32, Cell, Site, epoch, limits, memory};
+use crate::sync::{AtomicPtr, AtomicU32, Cell, Site, Witness, epoch, limits, memory};
 use std::ptr::{NonNull, null_mut};
 use word::Dead;
 
@@ -153,6 +153,8 @@ pub(crate) struct Lane {
     dead: AtomicPtr<Link>,
     reaper: AtomicU32,
     walkers: AtomicU32,
+    /// What the owner's last handle saw to before ORPHAN.
+    orphaned: Witness,
 }
 
 /// What became of a push.
@@ -184,6 +186,7 @@ impl Lane {
                 dead: AtomicPtr::new(null_mut()),
                 reaper: AtomicU32::new(reap::IDLE),
                 walkers: AtomicU32::new(0),
+                orphaned: Witness::new(),
             }
         }
     }
@@ -424,6 +427,7 @@ impl Lane {
     /// Says that the owner has no handle left: nothing is pushed any more, and
     /// the reaper that finds the lane empty gives it up.
     pub(crate) fn orphan(&self) {
+        self.orphaned.set();
         // Relaxed: a guess, which the compare-and-swap checks.
         let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::OrphanLoad));
         loop {

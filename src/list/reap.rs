@@ -53,6 +53,9 @@ impl Lane {
                 // SAFETY: it is unlinked; the links are `T`s.
                 unsafe { self.dispose::<T>(dead.link(), pin) };
             }
+            if dead.is_orphan() {
+                self.orphaned.check();
+            }
             if dead.is_orphan() && self.is_empty() {
                 // The role is kept for ever (L8): whoever still comes for it
                 // leaves again.

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | atomics, each operation with its [`Site`] | [`AtomicPtr`], [`AtomicUsize`], [`AtomicU32`] |
 //! | plain memory guarded by a protocol | [`Cell`] |
+//! | an order that no plain memory shows | [`Witness`] |
 //! | heap memory whose life is checked | [`memory`] |
 //! | epochs | [`epoch`] |
 //! | one waker slot | [`AtomicWaker`] |
@@ -36,7 +37,7 @@ pub(crate) mod park;
 mod site;
 
 pub(crate) use backend::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
-pub(crate) use backend::cell::Cell;
+pub(crate) use backend::cell::{Cell, Witness};
 pub(crate) use backend::waker::AtomicWaker;
 pub(crate) use backend::{
     const_fn, epoch, lane_count, limits, local_flag, memory, prefetch, recheck, shared_static,

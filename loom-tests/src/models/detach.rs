@@ -148,6 +148,20 @@ pub(crate) fn orphan_vs_two_child_drops() {
     race3(move || drop(root), move || drop(one), move || drop(two));
 }
 
+pub(crate) fn orphan_cause_vs_child_read() {
+    let (root, cancel) = root();
+    let one = child(&root);
+    assert!(cancel.cancel_with("why"));
+    drop(cancel);
+    race(
+        move || drop(root),
+        move || {
+            assert_eq!(one.cause().expect("inherited").to_string(), "why");
+            drop(one);
+        },
+    );
+}
+
 pub(crate) fn orphan_two_lanes() {
     let (root, cancel) = root();
     let one = child(&root);

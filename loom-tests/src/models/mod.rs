@@ -53,6 +53,7 @@ models! {
     detach::orphan_vs_child_drop_with_collector, 2, 2, Full, "the same, with all that the collector does";
     detach::orphan_vs_two_child_drops_focused, 3, 1, Focused, "the same with two children and the collector (L8)";
     detach::orphan_vs_two_child_drops, 3, 1, Kept, "the same with two children (L8)";
+    detach::orphan_cause_vs_child_read, 2, 2, Kept, "a cause goes after the last who can read it";
     detach::orphan_two_lanes, 3, 1, Kept, "children in two lanes and the parent go at once (N2)";
     detach::orphan_vs_cancel, 3, 1, Kept, "a middle node without handles still relays a cancel (V9)";
     detach::orphan_vs_cancel_focused, 3, 1, Focused, "the same, with the collector but not its interleavings";

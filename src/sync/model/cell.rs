@@ -27,3 +27,20 @@ impl<T: Copy> Cell<T> {
         self.0.with_mut(|at| unsafe { *at = value });
     }
 }
+
+/// A place that one thread writes before another reads it.
+pub(crate) struct Witness(loom::cell::UnsafeCell<()>);
+
+impl Witness {
+    pub(crate) fn new() -> Self {
+        Self(loom::cell::UnsafeCell::new(()))
+    }
+
+    pub(crate) fn set(&self) {
+        self.0.with_mut(|_| ());
+    }
+
+    pub(crate) fn check(&self) {
+        self.0.with(|_| ());
+    }
+}
