@@ -80,7 +80,8 @@
 //! Push and bury are lock-free, walk and reap never wait. A reaper that is
 //! stopped delays memory, nobody's progress.
 //!
-//! Models: `push_vs_walk`, `bury_vs_bury`, `bury_vs_walk`, `orphan_*`.
+//! Models: `cancel_vs_attach`, `detach_vs_detach`, `cancel_vs_detach_batch`,
+//! `detach_from_the_middle`, `orphan_vs_two_child_drops`.
 
 mod bury;
 mod reap;

@@ -19,7 +19,7 @@
 //!
 //! What users gave is dropped after all of that (see `dispose`).
 //!
-//! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `drops_vs_parent_drop`.
+//! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `orphan_vs_child_drop`.
 
 use super::dispose;
 use crate::list::{self, Head, LazyPin, Linked, Reaped};
