@@ -41,10 +41,10 @@ fn cancel_attach_regressions() {
 
 #[test]
 fn ops_seeded() {
-    ctxtree_fuzz::run_seeded::<ops::Program>(seed(), 2000 * times(), 600);
+    ctxtree_fuzz::run_seeded::<ops::Program>(seed(), 500 * times(), 1200);
 }
 
 #[test]
 fn cancel_attach_seeded() {
-    ctxtree_fuzz::run_seeded::<cancel_attach::Program>(seed(), 200 * times(), 400);
+    ctxtree_fuzz::run_seeded::<cancel_attach::Program>(seed(), 100 * times(), 500);
 }

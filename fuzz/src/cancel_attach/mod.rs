@@ -12,11 +12,11 @@ mod shadow;
 
 use crate::Case;
 use crate::tools::paste;
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 use std::fmt;
 
 /// A tree, and what the threads do to it.
-#[derive(Arbitrary, Clone)]
+#[derive(Clone)]
 pub struct Program {
     /// The contexts before the start. The first [`MOST_SEEDS`] are used.
     pub tree: Vec<Seed>,
@@ -53,7 +53,7 @@ pub struct Seed {
 }
 
 /// What one thread does.
-#[derive(Arbitrary, Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Script {
     /// The first [`MOST_STEPS`] are done.
     pub steps: Vec<Step>,
@@ -139,6 +139,38 @@ pub enum Act {
         /// A wait.
         wait: u8,
     },
+}
+
+/// Not derived, as that ends each list after two elements on average, whatever
+/// the length of the input.
+impl<'a> Arbitrary<'a> for Program {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let threads = bytes.int_in_range(2..=3)?;
+        let mut scripts = [(); 3].map(|()| Script::default());
+        for script in &mut scripts {
+            script.drop_all = bytes.arbitrary()?;
+        }
+        let seeds = bytes.int_in_range(1..=MOST_SEEDS)?;
+        let tree = (0..seeds)
+            .map(|_| bytes.arbitrary())
+            .collect::<arbitrary::Result<_>>()?;
+        // The steps are mixed, so that what belongs together lies together.
+        for _ in 0..threads * MOST_STEPS {
+            if bytes.is_empty() {
+                break;
+            }
+            let thread = bytes.int_in_range(0..=threads - 1)?;
+            let script: &mut Script = &mut scripts[thread];
+            script.steps.push(bytes.arbitrary()?);
+        }
+        let [first, second, third] = scripts;
+        Ok(Program {
+            tree,
+            first,
+            second,
+            third: (threads == 3).then_some(third),
+        })
+    }
 }
 
 impl Case for Program {

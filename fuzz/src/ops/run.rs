@@ -80,6 +80,7 @@ struct Run {
     causes: Causes,
     causes_made: u32,
     ids: HashMap<Node, Id>,
+    bearers: HashMap<Id, Node>,
 }
 
 impl Run {
@@ -92,6 +93,7 @@ impl Run {
             causes: Causes::default(),
             causes_made: 0,
             ids: HashMap::new(),
+            bearers: HashMap::new(),
         }
     }
 
@@ -341,8 +343,8 @@ impl Run {
     fn compare_id(&mut self, node: Node, id: Id) {
         let known = *self.ids.entry(node).or_insert(id);
         assert_eq!(known, id, "the id of node {node}");
-        let bearers = self.ids.values().filter(|&&other| other == id).count();
-        assert_eq!(bearers, 1, "nodes with the id of node {node}");
+        let bearer = *self.bearers.entry(id).or_insert(node);
+        assert_eq!(bearer, node, "two nodes with one id");
     }
 
     fn ask(&mut self, slot: usize) {
