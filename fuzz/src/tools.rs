@@ -18,6 +18,18 @@ pub(crate) fn pick(number: u8, len: usize) -> Option<usize> {
     usize::from(number).checked_rem(len)
 }
 
+/// How many objects the library has, once it has given back what it can: a
+/// program that failed may have left some for later.
+pub(crate) fn settled_objects() -> usize {
+    loop {
+        let before = ctxtree::model::live_objects();
+        ctxtree::model::collect();
+        if ctxtree::model::live_objects() == before {
+            return before;
+        }
+    }
+}
+
 /// Fails unless the library gives back all that it allocated since it had
 /// `before` objects. Every thread that used it must have ended.
 pub(crate) fn assert_given_back(before: usize) {

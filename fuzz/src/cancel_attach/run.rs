@@ -3,7 +3,7 @@
 use super::play::{Hand, Handle, Slot, Waiting};
 use super::shadow::Shadow;
 use super::{MOST_SEEDS, Program, REPETITIONS};
-use crate::tools::{Causes, alone, assert_given_back};
+use crate::tools::{Causes, alone, assert_given_back, settled_objects};
 use ctxtree::{CancelHandle, Context};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -13,7 +13,7 @@ use std::thread;
 
 pub(super) fn run(program: &Program) {
     let _alone = alone();
-    let before = ctxtree::model::live_objects();
+    let before = settled_objects();
     let race = Race::new(program);
     thread::scope(|scope| {
         let race = &race;

@@ -2,7 +2,9 @@
 
 use super::reference::{BACKGROUND, Node, Reference, Wait, Wake};
 use super::{Kind, MOST_OPS, Op, Program};
-use crate::tools::{Causes, alone, assert_asks_agree, assert_given_back, cause_number, pick};
+use crate::tools::{
+    Causes, alone, assert_asks_agree, assert_given_back, cause_number, pick, settled_objects,
+};
 use ctxtree::{CancelError, CancelHandle, CancelledOwned, Context, DropGuard, Id, Reason};
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -11,7 +13,7 @@ use std::task::{self, Poll, Waker};
 
 pub(super) fn run(program: &Program) {
     let _alone = alone();
-    let before = ctxtree::model::live_objects();
+    let before = settled_objects();
     let mut run = Run::new();
     for &op in program.ops.iter().take(MOST_OPS) {
         run.step(op);
@@ -300,10 +302,7 @@ impl Run {
             let slot = &self.slots[place];
             let context = slot.handle.context();
             let (node, error) = (slot.node, context.error());
-            match &error {
-                None => assert!(!context.is_cancelled() && context.check().is_ok()),
-                Some(error) => assert_asks_agree(context, error),
-            }
+            assert_eq!(context.is_cancelled(), error.is_some());
             self.compare_end(node, error.as_ref());
         }
         for waiting in &self.waits {
@@ -355,6 +354,10 @@ impl Run {
             self.reference.live_children(node),
             "live children of node {node}"
         );
+        match context.error() {
+            None => assert!(context.check().is_ok() && context.reason().is_none()),
+            Some(error) => assert_asks_agree(context, &error),
+        }
         let kind = self.reference.kind(node);
         assert_eq!(context.is_cancelable(), kind != Kind::Shielded);
         let name = (kind == Kind::Named).then(|| format!("n{node}"));
