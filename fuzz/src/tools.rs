@@ -119,5 +119,5 @@ pub(crate) fn paste(
     }
     writeln!(f, "    }};")?;
     writeln!(f, "    ctxtree_fuzz::run(&program);")?;
-    writeln!(f, "}}")
+    write!(f, "}}")
 }

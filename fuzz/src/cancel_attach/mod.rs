@@ -4,7 +4,7 @@
 //! together. What one thread can know is checked on the way: that a cancel that
 //! has returned has marked what the thread had derived, that a child of a done
 //! context is born done, that an answer never changes. The rest is checked when
-//! all have stopped, against a [shadow](shadow) of the tree.
+//! all have stopped, against a `shadow` of the tree.
 
 mod play;
 mod run;

@@ -1,7 +1,7 @@
 //! Programs for one thread.
 //!
 //! After each operation everything that a handle can tell is compared with the
-//! [reference](reference).
+//! `reference`.
 
 mod reference;
 mod run;
