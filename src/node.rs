@@ -20,8 +20,10 @@
 //! - **N2** With no handle, and ORPHAN set, the count is that of the lanes not
 //!   given up, plus one while the lanes are being orphaned. Nobody attaches.
 //! - **N3** A count of zero: the node is being detached by one thread, or dead.
-//! - **N4** A node in which PARENT was ever set in `children.head` is freed
-//!   through the epoch. The others have no children that could point to them.
+//! - **N4** When a node is dead, nobody but walks that came through its parent's
+//!   lane, which are counted there, can still point to it: its children and
+//!   their buriers are done with it (L8), and walks that start at it hold a
+//!   handle.
 //! - **N5** `extension` and what it points to live as long as the node.
 
 use crate::list::{self, Head, Lane, Link, Linked};
@@ -318,12 +320,6 @@ impl Lanes {
 
 // SAFETY: `link` is the first field, and the layout is C's.
 unsafe impl Linked for Node {
-    unsafe fn only_its_lane_points_here(link: NonNull<Link>) -> bool {
-        // SAFETY: a link in a children lane starts a node.
-        let node = unsafe { link.cast::<Node>().as_ref() };
-        !node.children.peek().has(Head::PARENT | Head::SPLIT)
-    }
-
     unsafe fn free(link: NonNull<Link>) {
         // SAFETY: by the caller.
         unsafe { Node::free(link.cast()) };

@@ -75,13 +75,9 @@ pub(crate) struct Waiter {
     slot: ManuallyDrop<AtomicWaker>,
 }
 
+// A canceller's chain may point to it too, but that has its own count (W3).
 // SAFETY: `link` is the first field, and the layout is C's.
 unsafe impl Linked for Waiter {
-    unsafe fn only_its_lane_points_here(_: NonNull<Link>) -> bool {
-        // A canceller's chain may, but that has its own count (W3).
-        true
-    }
-
     unsafe fn free(link: NonNull<Link>) {
         let at = link.cast::<Waiter>();
         // SAFETY: it is freed here at the earliest.

@@ -45,6 +45,7 @@ tests! {
     detach_vs_detach_vs_attach
     detach_vs_detach_vs_cancel
     detach_from_the_middle
+    detach_of_the_newest_vs_attach
     handles_dropped_together
     last_handle_sees_the_child
     orphan_vs_child_drop

@@ -1,12 +1,14 @@
 //! Giving links up: one at a time, all of a lane at once, and the lane itself.
 //!
 //! A burial pushes the link on the dead stack and leaves the rest to a reaper.
-//! What makes the burier call one, the length of the stack and ORPHAN, is in the
-//! same word, so that it is decided by the push itself.
+//! How many are buried, whether the lane is orphaned and whether somebody reaps
+//! are in that same word, so the push itself decides who has to: whoever makes
+//! the stack long enough while nobody reaps takes the role and the whole stack
+//! with the same compare-and-swap.
 
 use super::word::{Dead, Head};
 use super::{Lane, LazyPin, Link, Linked, Reaped};
-use crate::sync::Ordering::{Relaxed, Release};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::Site;
 use std::ptr::NonNull;
 
@@ -25,7 +27,7 @@ impl Lane {
         let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::BuryLoad));
         loop {
             let new = dead.pushed(link.as_ptr());
-            if new.is_orphan() || new.len() >= batch {
+            if new.wants_reaper(batch) {
                 return false;
             }
             // SAFETY: the link is ours until the compare-and-swap below.
@@ -34,8 +36,8 @@ impl Lane {
             // buried.
             unsafe { buried.reap_next.set(dead.link()) };
             // Release: publishes `reap_next`, and that we are done with the
-            // link; meets the Acquire in `take_dead` and `clear_if_quiet`. On
-            // failure Relaxed.
+            // link; meets the Acquire of whoever takes the stack. On failure
+            // Relaxed.
             let swapped = self.dead.compare_exchange(
                 dead.as_ptr(),
                 new.as_ptr(),
@@ -50,43 +52,85 @@ impl Lane {
         }
     }
 
-    /// Gives `link` up, and reaps.
+    /// Gives `link` up, and reaps if that is then the caller's to do.
     ///
     /// # Safety
     ///
-    /// As [`bury_quietly`](Self::bury_quietly) and [`reap`](Self::reap). The
-    /// owner may go away as soon as the link is buried, unless something else
-    /// keeps it: then `pin` must have been made.
+    /// As [`bury_quietly`](Self::bury_quietly), and the lane links `T`s only.
     #[cold]
-    pub(crate) unsafe fn bury_and_reap<T: Linked>(
+    pub(crate) unsafe fn bury<T: Linked>(
         &self,
         link: NonNull<Link>,
+        batch: usize,
         pin: &mut LazyPin,
     ) -> Reaped {
-        // Relaxed: a guess, which the compare-and-swap checks.
-        let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::BuryLoad));
-        loop {
-            let new = dead.pushed(link.as_ptr());
-            // SAFETY: the link is ours until the compare-and-swap below.
+        // SAFETY: by the caller.
+        while !unsafe { self.bury_quietly(link, batch) } {
+            // Relaxed: a guess, which the compare-and-swap checks.
+            let dead = Dead::from_ptr(self.dead.load(Relaxed, Site::BuryReapLoad));
+            if !dead.pushed(link.as_ptr()).wants_reaper(batch) {
+                continue;
+            }
+            // SAFETY: the link is ours; nobody else uses its `reap_next`.
             let buried = unsafe { link.as_ref() };
-            // SAFETY: nobody else uses `reap_next` of a link that is not
-            // buried.
+            // SAFETY: the same.
             unsafe { buried.reap_next.set(dead.link()) };
-            // Release: as in `bury_quietly`. On failure Relaxed.
+            // Acquire: shows what is buried, what the last reaper did, and
+            // with ORPHAN all that was ever pushed; meets the Release of the
+            // burials, of `leave_role` and of `orphan`. Our own link goes
+            // straight into the batch. On failure Relaxed.
+            let taken = dead.taken();
             let swapped = self.dead.compare_exchange(
                 dead.as_ptr(),
-                new.as_ptr(),
-                Release,
+                taken.as_ptr(),
+                Acquire,
                 Relaxed,
                 Site::BuryReap,
             );
+            if swapped.is_ok() {
+                // SAFETY: we have the role, and the batch is ours.
+                return unsafe { self.reap::<T>(link.as_ptr(), dead.is_orphan(), batch, pin) };
+            }
+        }
+        Reaped::Open
+    }
+
+    /// Says that the owner has no handle left: nothing is pushed any more, and
+    /// the reaper that finds the lane empty gives it up. Reaps, unless somebody
+    /// is at it, who then sees to that.
+    ///
+    /// # Safety
+    ///
+    /// The lane links `T`s only. The caller keeps the owner.
+    pub(crate) unsafe fn orphan<T: Linked>(&self, batch: usize, pin: &mut LazyPin) -> Reaped {
+        self.orphaned.set();
+        // Relaxed: a guess, which the compare-and-swap checks.
+        let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::OrphanLoad));
+        loop {
+            let busy = dead.is_busy();
+            let new = if busy {
+                dead.orphaned()
+            } else {
+                dead.taken().orphaned()
+            };
+            // Release: publishes every push, and the owner's count of lanes,
+            // to the reaper that acts on ORPHAN; meets the Acquire of whoever
+            // takes the stack. Acquire: as in `bury`, should that be us. On
+            // failure Relaxed.
+            let swapped = self.dead.compare_exchange(
+                dead.as_ptr(),
+                new.as_ptr(),
+                AcqRel,
+                Relaxed,
+                Site::Orphan,
+            );
             match swapped {
-                Ok(_) => break,
+                Ok(_) if busy => return Reaped::Open,
+                // SAFETY: we have the role, and the batch is ours.
+                Ok(_) => return unsafe { self.reap::<T>(dead.link(), true, batch, pin) },
                 Err(now) => dead = Dead::from_ptr(now),
             }
         }
-        // SAFETY: by the caller.
-        unsafe { self.reap::<T>(pin) }
     }
 
     /// Empties the lane for good, and frees what was buried.
@@ -105,30 +149,5 @@ impl Lane {
             .swap(Head::EMPTY.as_ptr(), Relaxed, Site::ClearHead);
         // SAFETY: out of the lane, and nobody else's.
         unsafe { self.dispose::<T>(chain, pin) };
-    }
-
-    /// Says that the owner has no handle left: nothing is pushed any more, and
-    /// the reaper that finds the lane empty gives it up.
-    pub(crate) fn orphan(&self) {
-        self.orphaned.set();
-        // Relaxed: a guess, which the compare-and-swap checks.
-        let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::OrphanLoad));
-        loop {
-            let new = dead.orphaned();
-            // Release: publishes every push, and the owner's count of lanes,
-            // to the reaper that acts on ORPHAN; meets the Acquire in
-            // `take_dead`. On failure Relaxed.
-            let swapped = self.dead.compare_exchange(
-                dead.as_ptr(),
-                new.as_ptr(),
-                Release,
-                Relaxed,
-                Site::Orphan,
-            );
-            match swapped {
-                Ok(_) => return,
-                Err(now) => dead = Dead::from_ptr(now),
-            }
-        }
     }
 }

@@ -12,21 +12,20 @@
 //! 1. **push**: one compare-and-swap on `head`. The old head is not touched.
 //! 2. **bury**: one compare-and-swap pushes the link on `dead`. Nothing is
 //!    unlinked.
-//! 3. **reap**: who makes `dead` long enough, or finds the lane orphaned, tries
-//!    for the role in `reaper`. The holder takes the whole stack and unlinks it
-//!    with plain doubly linked list code. Who does not get the role leaves a
-//!    note (`AGAIN`) and goes.
-//! 4. **walk**: count up `walkers`, close `head`, follow `next`.
-//! 5. **free**: if no walk is in the lane, a batch is freed at once, except for
-//!    links that others may point to; those, and all of it if a walk is there,
-//!    wait for the epoch.
+//! 3. **reap**: who makes `dead` long enough, or finds the lane orphaned, while
+//!    nobody reaps, takes the role and the whole stack with that same
+//!    compare-and-swap, and unlinks it with plain doubly linked list code. Who
+//!    finds the role taken pushes and goes: the holder looks again before it
+//!    leaves, by a compare-and-swap of this word.
+//! 4. **walk**: close `head`, count up `walkers`, follow `next`.
+//! 5. **free**: if no walk is in the lane, a batch is freed at once; else it
+//!    waits for the epoch.
 //!
 //! # Words
 //!
 //! ```text
 //! head     newest link | CLOSED | SPLIT | WAITED | PARENT
-//! dead     top link of the dead stack | length (14 bits) | TAKEN | ORPHAN
-//! reaper   IDLE | BUSY | AGAIN
+//! dead     top link of the dead stack | length (14 bits) | BUSY | ORPHAN
 //! walkers  how many walks are in this lane
 //! ```
 //!
@@ -35,9 +34,9 @@
 //! | `CLOSED` | a walk, after the owner's state word is done | a pusher sees the state word and marks its link itself |
 //! | `SPLIT` | who found the head contended | push and walk also the further lanes |
 //! | `WAITED` | the first waiter of the owner | a walk also looks into the wait lane |
-//! | `PARENT` | the first push | the owner is freed through the epoch |
-//! | `TAKEN` | the first reaper | see `clear_if_quiet` |
-//! | `ORPHAN` | the drop of the owner's last handle | every burial reaps at once; the reaper that finds the lane empty gives it up |
+//! | `PARENT` | the first push | the owner has lanes to give up before it goes |
+//! | `BUSY` | who takes the role | a burial is left to the holder |
+//! | `ORPHAN` | the drop of the owner's last handle | every burial reaps at once, or the holder does; the one that finds the lane empty gives it up |
 //!
 //! # Picture
 //!
@@ -49,10 +48,10 @@
 //!
 //! # Invariants
 //!
-//! - **L1** Only the holder of `reaper` writes `next` and `prev` of a linked
+//! - **L1** Only the holder of the role (BUSY) writes `next` and `prev` of a linked
 //!   link. A pusher writes those of its own, before it is linked.
-//! - **L2** A link's `prev`, if not null, is its predecessor. Null: not known
-//!   yet, or it is the head.
+//! - **L2** A link's `prev`, if not null, is its predecessor, and then that of
+//!   every link below it is known too. Null: not known yet, or it is the head.
 //! - **L3** Nothing is ever inserted but at the head, and an unlinked link
 //!   keeps its `next`: a walk misses nobody who was there when it closed the
 //!   lane.
@@ -62,9 +61,11 @@
 //! - **L6** A link is freed only after it is unlinked, by a reaper that
 //!   afterwards read `walkers` as zero, or after every pin of that time.
 //! - **L7** Whoever follows links it does not own holds a pin, taken before it
-//!   counted itself in `walkers`, or holds `reaper`.
-//! - **L8** Of a lane seen ORPHAN and empty, `reaper` is never given back:
-//!   nobody else touches the lane but under a pin.
+//!   counted itself in `walkers`, or holds the role.
+//! - **L8** A lane is given up by the holder of the role, once, when it is
+//!   ORPHAN and empty; the role is never given back. Nobody touches it
+//!   afterwards: who buries is done with the lane when its link is on the stack,
+//!   and a link that is not keeps the lane from being empty.
 //!
 //! # Orderings
 //!
@@ -72,8 +73,8 @@
 //! reaches every later Acquire of `head` whatever came between. That makes the
 //! contents of links visible along `next`, whose own accesses are Relaxed. The
 //! race of a reaper's free with a walker's entry is decided by the order of
-//! read-modify-writes on `walkers`; that of a burial with ORPHAN by their order
-//! on `dead`; that of a reaper leaving with another coming on `reaper`.
+//! read-modify-writes on `walkers`; those of burials, of ORPHAN and of the
+//! reaper coming and leaving by their order on `dead`.
 //!
 //! # Progress
 //!
@@ -132,14 +133,6 @@ impl Link {
 ///
 /// The type starts with its [`Link`] (`repr(C)`).
 pub(crate) unsafe trait Linked: 'static {
-    /// Whether nothing but its lane ever pointed to it, so that it need not
-    /// wait for the epoch.
-    ///
-    /// # Safety
-    ///
-    /// `link` is unlinked, and the reaper's.
-    unsafe fn only_its_lane_points_here(link: NonNull<Link>) -> bool;
-
     /// Frees it, without running any user's code.
     ///
     /// # Safety
@@ -153,7 +146,6 @@ pub(crate) unsafe trait Linked: 'static {
 pub(crate) struct Lane {
     head: AtomicPtr<Link>,
     dead: AtomicPtr<Link>,
-    reaper: AtomicU32,
     walkers: AtomicU32,
     /// What the owner's last handle saw to before ORPHAN.
     orphaned: Witness,
@@ -186,7 +178,6 @@ impl Lane {
             Self {
                 head: AtomicPtr::new(null_mut()),
                 dead: AtomicPtr::new(null_mut()),
-                reaper: AtomicU32::new(reap::IDLE),
                 walkers: AtomicU32::new(0),
                 orphaned: Witness::new(),
             }

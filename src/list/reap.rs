@@ -1,19 +1,17 @@
 //! The elected reaper: unlinks and frees what was buried.
 //!
-//! | `reaper` | meaning |
+//! | BUSY in `dead` | meaning |
 //! |---|---|
-//! | `IDLE` | nobody reaps |
-//! | `BUSY` | somebody does |
-//! | `AGAIN` | somebody does, and must look once more before leaving |
+//! | clear | nobody reaps; fewer than a batch are buried, and none if the lane is orphaned |
+//! | set | one thread reaps; what is buried meanwhile it takes before it leaves |
+//!
+//! The role is taken and left by compare-and-swaps of the word that burials and
+//! ORPHAN go to, so nothing can come between a last look and the leaving.
 
 use super::{Dead, Head, Lane, LazyPin, Link, Linked};
-use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::{Site, prefetch, recheck};
 use std::ptr::{NonNull, null_mut};
-
-pub(super) const IDLE: u32 = 0;
-const BUSY: u32 = 1;
-const AGAIN: u32 = 2;
 
 /// What a reap found.
 #[must_use]
@@ -27,163 +25,72 @@ pub(crate) enum Reaped {
 }
 
 impl Lane {
-    /// Unlinks what is buried, unless somebody is at it, who then looks again.
+    /// Unlinks and frees `batch`, and whatever is buried until the role can be
+    /// left.
     ///
     /// # Safety
     ///
-    /// The lane links `T`s only. If its owner may go away meanwhile, `pin` is
-    /// made.
-    pub(crate) unsafe fn reap<T: Linked>(&self, pin: &mut LazyPin) -> Reaped {
-        if !self.take_role() {
-            return Reaped::Open;
-        }
-        // SAFETY: by the caller.
-        unsafe { self.reap_in_role::<T>(pin) }
-    }
-
-    /// # Safety
-    ///
-    /// As `reap`, and the caller has just got the role.
-    unsafe fn reap_in_role<T: Linked>(&self, pin: &mut LazyPin) -> Reaped {
+    /// The caller has just taken the role and `batch` with it, from a stack
+    /// that was orphaned or not as `orphaned` says. The lane links `T`s only.
+    pub(super) unsafe fn reap<T: Linked>(
+        &self,
+        batch: *mut Link,
+        orphaned: bool,
+        long: usize,
+        pin: &mut LazyPin,
+    ) -> Reaped {
+        let (mut batch, mut orphaned) = (batch, orphaned);
         loop {
-            let dead = self.take_dead();
-            if !dead.link().is_null() {
+            if !batch.is_null() {
                 // SAFETY: we hold the role, and the batch is ours.
-                unsafe { self.unlink_all(dead.link()) };
+                unsafe { self.unlink_all(batch) };
                 // SAFETY: it is unlinked; the links are `T`s.
-                unsafe { self.dispose::<T>(dead.link(), pin) };
+                unsafe { self.dispose::<T>(batch, pin) };
             }
-            if dead.is_orphan() {
+            if orphaned {
                 self.orphaned.check();
+                if self.is_empty() {
+                    // The role is kept for ever (L8).
+                    return Reaped::Emptied;
+                }
             }
-            if dead.is_orphan() && self.is_empty() {
-                // The role is kept for ever (L8): whoever still comes for it
-                // leaves again.
-                return Reaped::Emptied;
-            }
-            if self.leave_role() {
-                return Reaped::Open;
-            }
-        }
-    }
-
-    /// Empties the lane of an owner without handles, if all that was ever
-    /// linked here is buried, and nobody reaps or is about to. False if not so.
-    ///
-    /// A burial that reaps leaves the dead stack at `batch` or longer until a
-    /// reaper takes it, and sets TAKEN for ever. In the role nobody else takes.
-    /// So if there are as many links as there were burials when we looked, and
-    /// these were fewer than a batch, then every burial is over, and none of
-    /// those who made them comes back: only walks still touch this lane.
-    ///
-    /// # Safety
-    ///
-    /// The owner has no handle left, all that was done through them comes
-    /// before this call, and the caller keeps the owner.
-    pub(crate) unsafe fn clear_if_quiet<T: Linked>(&self, batch: usize, pin: &mut LazyPin) -> bool {
-        // Relaxed: spares most of those who cannot succeed the rest.
-        let dead = Dead::from_ptr(self.dead.load(Relaxed, Site::QuietPeek));
-        if dead.was_taken() || dead.len() >= batch || !self.take_free_role(Site::QuietRole) {
-            return false;
-        }
-        if self.all_is_buried(batch) {
-            // The role is kept for ever (L8).
-            // SAFETY: all that is linked is buried, and no reaper comes.
-            unsafe { self.clear::<T>(pin) };
-            return true;
-        }
-        if !self.leave_role() {
-            // SAFETY: the caller keeps the owner, which is not orphaned yet.
-            let reaped = unsafe { self.reap_in_role::<T>(pin) };
-            debug_assert_eq!(reaped, Reaped::Open);
-        }
-        false
-    }
-
-    /// Whether as many are buried as are linked. The caller holds the role.
-    fn all_is_buried(&self, batch: usize) -> bool {
-        // Acquire: what the buriers did comes before the free; meets the
-        // Release in `bury_quietly`. An old value shows fewer burials, never
-        // too many; TAKEN it shows, as the role's last holder set it.
-        let dead = Dead::from_ptr(self.dead.load(Acquire, Site::QuietDead));
-        if dead.was_taken() || dead.len() >= batch {
-            return false;
-        }
-        let mut linked = 0;
-        // Its Relaxed will do: nobody pushes any more, and nobody unlinks.
-        let mut at = self.peek().link();
-        while let Some(link) = NonNull::new(at) {
-            linked += 1;
-            if linked > dead.len() && recheck(Site::QuietCount) {
-                return false;
-            }
-            // SAFETY: nobody unlinks while we hold the role.
-            at = unsafe { link.as_ref() }.next();
-        }
-        true
-    }
-
-    /// Takes the role if nobody has it.
-    fn take_free_role(&self, site: Site) -> bool {
-        // Acquire: shows what the last reaper did to the links; meets the
-        // Release in `leave_role`. On failure Relaxed: the caller goes away, or
-        // a swap decides.
-        self.reaper
-            .compare_exchange(IDLE, BUSY, Acquire, Relaxed, site)
-            .is_ok()
-    }
-
-    fn take_role(&self) -> bool {
-        if self.take_free_role(Site::RoleTake) {
-            return true;
-        }
-        // Release: what we buried is seen by who looks again because of us;
-        // meets the Acquire in `leave_role`. Acquire: as above, should the
-        // role have come free meanwhile.
-        self.reaper.swap(AGAIN, AcqRel, Site::RoleAgain) == IDLE
-    }
-
-    /// Gives the role back; false if somebody came for it meanwhile.
-    fn leave_role(&self) -> bool {
-        // Release: the next reaper sees what we did; meets the Acquire in
-        // `take_role`. On failure Relaxed: the swap below acquires.
-        match self
-            .reaper
-            .compare_exchange(BUSY, IDLE, Release, Relaxed, Site::RoleLeave)
-        {
-            Ok(_) => true,
-            Err(_) if !recheck(Site::RoleLookAgain) => {
-                self.reaper.swap(IDLE, Release, Site::RoleLeave);
-                true
-            }
-            Err(_) => {
-                // Acquire: what the one who left AGAIN buried comes before our
-                // next look; meets the Release in `take_role`. A swap: a note
-                // left after it must not be overwritten unread.
-                self.reaper.swap(BUSY, Acquire, Site::RoleStay);
-                false
+            match self.leave_role(orphaned, long) {
+                None => return Reaped::Open,
+                Some(more) => (batch, orphaned) = (more.link(), more.is_orphan()),
             }
         }
     }
 
-    fn take_dead(&self) -> Dead {
+    /// Gives the role back, or takes what there is to do first: links enough to
+    /// be reaped, any if the lane is orphaned, or the news that it is.
+    fn leave_role(&self, orphaned: bool, long: usize) -> Option<Dead> {
         // Relaxed: a guess, which the compare-and-swap checks.
-        let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::TakeLoad));
+        let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::LeaveLoad));
         loop {
-            // Acquire: shows the links, and with ORPHAN all that was ever
-            // pushed; meets the Release in `bury` and `orphan`. Also where
-            // nothing changes: that ORPHAN is not set yet must be decided in
-            // the order of this word. On failure Relaxed.
-            let taken = dead.taken();
+            let left = dead.left();
+            let done = if orphaned {
+                dead.link().is_null()
+            } else {
+                !left.wants_reaper(long)
+            };
+            let new = if done || !recheck(Site::LookAgain) {
+                left
+            } else {
+                dead.taken()
+            };
+            // Release: the next reaper sees what we did to the links; meets the
+            // Acquire of whoever takes the role. Acquire: if we go on, as there.
+            // On failure Relaxed.
             let swapped = self.dead.compare_exchange(
                 dead.as_ptr(),
-                taken.as_ptr(),
-                Acquire,
+                new.as_ptr(),
+                AcqRel,
                 Relaxed,
-                Site::TakeDead,
+                Site::Leave,
             );
             match swapped {
-                Ok(_) => return dead,
+                Ok(_) if new.is_busy() => return Some(dead),
+                Ok(_) => return None,
                 Err(now) => dead = Dead::from_ptr(now),
             }
         }
@@ -276,38 +183,20 @@ impl Lane {
     ///
     /// The batch is unlinked and the caller's, and links `T`s.
     pub(super) unsafe fn dispose<T: Linked>(&self, batch: *mut Link, pin: &mut LazyPin) {
-        let mut later = batch;
-        if self.nobody_walks() {
-            later = null_mut();
-            let mut at = batch;
-            while let Some(link) = NonNull::new(at) {
-                // SAFETY: not freed yet.
-                let links = unsafe { link.as_ref() };
-                // SAFETY: ours since it was buried.
-                at = unsafe { links.reap_next.get() };
-                // SAFETY: unlinked, and ours.
-                if unsafe { T::only_its_lane_points_here(link) } || !recheck(Site::FreeAfterEpoch) {
-                    // SAFETY: L6, as no walk is in the lane.
-                    unsafe { T::free(link) };
-                } else {
-                    // SAFETY: ours since it was buried.
-                    unsafe { links.reap_next.set(later) };
-                    later = link.as_ptr();
-                }
-            }
-        } else if !recheck(Site::FreeDespiteWalk) {
-            // SAFETY: none; this is a seeded bug, which only a model can plant.
+        if batch.is_null() {
+            return;
+        }
+        if self.nobody_walks() || !recheck(Site::FreeDespiteWalk) {
+            // SAFETY: L6, as no walk is in the lane.
             return unsafe { free_all::<T>(batch) };
         }
-        if !later.is_null() {
-            let free = move || {
-                // SAFETY: by then L6 holds.
-                unsafe { free_all::<T>(later) };
-            };
-            // SAFETY: the batch is unlinked and nobody else's; what is freed
-            // may be freed by any thread.
-            unsafe { pin.get().defer(free) };
-        }
+        let free = move || {
+            // SAFETY: by then L6 holds.
+            unsafe { free_all::<T>(batch) };
+        };
+        // SAFETY: the batch is unlinked and nobody else's; what is freed may be
+        // freed by any thread.
+        unsafe { pin.get().defer(free) };
     }
 }
 
@@ -360,8 +249,10 @@ unsafe fn close_gap(head: *mut Link, newest: *mut Link, first: *mut Link) {
         if next == newest {
             // Relaxed: as in `unlink`.
             newer.next.store(first, Relaxed, Site::GapClose);
+            // Not `at`: below a link whose `prev` is known all are (L2), and
+            // what is below `first` may never have been filled.
             // SAFETY: `first` is linked, or null.
-            return unsafe { set_prev(first, at) };
+            return unsafe { set_prev(first, null_mut()) };
         }
         at = next;
     }

@@ -64,14 +64,14 @@ const LEN_SHIFT: u32 = 48;
 const ONE: usize = 1 << LEN_SHIFT;
 const MAX_LEN: usize = (1 << 14) - 1;
 const LEN: usize = MAX_LEN << LEN_SHIFT;
-/// Set by the first reaper; who sees it unset knows that there was none.
-const TAKEN: usize = 1 << 62;
-/// Set when the owner has no handle left; every burial then reaps.
+/// Set while somebody reaps, who looks again before leaving.
+const BUSY: usize = 1 << 62;
+/// Set when the owner has no handle left; every burial then wants a reaper.
 const ORPHAN: usize = 1 << 63;
-const FLAGS: usize = TAKEN | ORPHAN;
+const FLAGS: usize = BUSY | ORPHAN;
 const ADDRESS: usize = ONE - 1;
 
-/// A value of `dead`: the top of the stack, its length, TAKEN and ORPHAN.
+/// A value of `dead`: the top of the stack, its length, BUSY and ORPHAN.
 #[derive(Clone, Copy)]
 pub(super) struct Dead(*mut Link);
 
@@ -102,12 +102,18 @@ impl Dead {
     }
 
     #[inline]
-    pub(super) fn was_taken(self) -> bool {
-        self.0.addr() & TAKEN != 0
+    pub(super) fn is_busy(self) -> bool {
+        self.0.addr() & BUSY != 0
     }
 
-    /// One more on the stack. The length stops at its maximum, where every
-    /// burial reaps anyway.
+    /// Whether whoever makes it this has to reap.
+    #[inline]
+    pub(super) fn wants_reaper(self, batch: usize) -> bool {
+        !self.is_busy() && (self.is_orphan() || self.len() >= batch)
+    }
+
+    /// One more on the stack. The length stops at its maximum, which is more
+    /// than any batch.
     #[inline]
     pub(super) fn pushed(self, link: *mut Link) -> Self {
         debug_assert_eq!(link.addr() & !ADDRESS, 0, "checked when it was allocated");
@@ -121,11 +127,17 @@ impl Dead {
         Self(self.0.map_addr(|addr| addr | ORPHAN))
     }
 
-    /// An empty stack after this one was taken by a reaper.
+    /// An empty stack after this one was taken, by the one who now reaps.
     #[inline]
     pub(super) fn taken(self) -> Self {
         let orphan = self.0.addr() & ORPHAN;
-        Self(std::ptr::without_provenance_mut(orphan | TAKEN))
+        Self(std::ptr::without_provenance_mut(orphan | BUSY))
+    }
+
+    /// The same after the reaper has left.
+    #[inline]
+    pub(super) fn left(self) -> Self {
+        Self(self.0.map_addr(|addr| addr & !BUSY))
     }
 }
 
@@ -172,8 +184,10 @@ mod tests {
         let dead = dead.orphaned();
         assert!(dead.is_orphan());
         assert_eq!((dead.link(), dead.len()), (at, MAX_LEN));
-        assert!(!dead.was_taken());
-        assert!(dead.taken().was_taken() && dead.taken().is_orphan());
+        assert!(!dead.is_busy() && dead.wants_reaper(usize::MAX));
+        assert!(dead.taken().is_busy() && dead.taken().is_orphan());
+        assert!(!dead.taken().wants_reaper(0), "somebody is at it");
+        assert!(!dead.taken().left().is_busy() && dead.taken().left().is_orphan());
         assert_eq!(
             (dead.taken().link(), dead.taken().len()),
             (std::ptr::null_mut(), 0)

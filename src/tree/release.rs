@@ -2,10 +2,8 @@
 //!
 //! # How it works
 //!
-//! A node without children is buried in its parent's lane at once; so is one
-//! whose few children are all buried and were never reaped, after it has freed
-//! them. Any other is orphaned: it goes on relaying cancels to what lives
-//! below. Each
+//! A node that never had a child is buried in its parent's lane at once. One
+//! that had is orphaned: it goes on relaying cancels to what lives below. Each
 //! of its lanes is told (ORPHAN) and reaped; the reaper that finds such a lane
 //! empty gives it up, and whoever gives up the last one buries the node, which
 //! may be what its own parent was waiting for: a loop up the chain, never a
@@ -22,7 +20,7 @@
 //! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `orphan_vs_child_drop`.
 
 use super::dispose;
-use crate::list::{self, Head, LazyPin, Linked, Reaped};
+use crate::list::{self, Head, LazyPin, Reaped};
 use crate::node::{Node, ORPHAN};
 use crate::state::OwnedRecord;
 use crate::sync::Ordering::{AcqRel, Relaxed};
@@ -71,12 +69,13 @@ unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
     // SAFETY: not buried yet, and the caller is the one to do it.
     let node = unsafe { at.as_ref() };
     let mut records = Vec::new();
-    let dead = if is_childless(node) {
+    let head = node.children.peek();
+    let dead = if head.has(Head::PARENT | Head::SPLIT) {
+        orphan(node, head)
+    } else {
         // Relaxed: for those who count; nobody else has a use for it.
         node.handles.store(0, Relaxed, Site::HandleZero);
         true
-    } else {
-        orphan(node)
     };
     let mut next = dead.then_some(at);
     while let Some(at) = next {
@@ -88,25 +87,10 @@ unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
     }
 }
 
-/// Whether a node without handles has no child any more, and nobody is about
-/// to touch its lanes. If so, it is as if it never had one.
-fn is_childless(node: &Node) -> bool {
-    let head = node.children.peek();
-    if head.has(Head::SPLIT) {
-        return false;
-    }
-    // SAFETY: no handle is left, and the last one's drop acquired the others'.
-    !head.has(Head::PARENT)
-        || unsafe {
-            node.children
-                .clear_if_quiet::<Node>(list::batch(false), &mut LazyPin::new())
-        }
-}
-
-/// Orphans a node. True if nothing lives below it: then it is the caller's to
-/// bury.
-fn orphan(node: &Node) -> bool {
-    let lanes = node.lane_count(node.children.peek());
+/// Orphans a node whose list `head` tells of. True if nothing lives below it:
+/// then it is the caller's to bury.
+fn orphan(node: &Node, head: Head) -> bool {
+    let lanes = node.lane_count(head);
     // Relaxed: published by the Release of each ORPHAN. One more than the
     // lanes, so that the node stays ours until all of them are told.
     node.handles
@@ -114,12 +98,12 @@ fn orphan(node: &Node) -> bool {
     let mut pin = LazyPin::new();
     let mut given_up = 1;
     for number in 0..lanes {
-        let lane = node.lane(number);
-        lane.orphan();
         // SAFETY: a children lane, of a node that our own count keeps.
-        if unsafe { lane.reap::<Node>(&mut pin) } == Reaped::Emptied {
-            given_up += 1;
-        }
+        let reaped = unsafe {
+            node.lane(number)
+                .orphan::<Node>(list::batch(number != 0), &mut pin)
+        };
+        given_up += usize::from(reaped == Reaped::Emptied);
     }
     give_up(node, given_up)
 }
@@ -156,30 +140,13 @@ unsafe fn bury(at: NonNull<Node>, records: &mut Vec<OwnedRecord>) -> Option<NonN
         unsafe { node.waits.clear::<Waiter>(&mut pin) };
     }
     let Some(parent) = node.attached_to() else {
-        // A root is in no list. A reaper of its lanes may still be leaving.
-        // SAFETY: a root is unlinked, and ours.
-        if unsafe { Node::only_its_lane_points_here(at.cast()) } {
-            // SAFETY: dead, in no list, and nobody else points to it (N4).
-            unsafe { Node::free(at) };
-        } else {
-            let free = move || {
-                // SAFETY: by then nobody points to it.
-                unsafe { Node::free(at) };
-            };
-            // SAFETY: dead and in no list; a node may be freed by any thread.
-            unsafe { pin.get().defer(free) };
-        }
+        // SAFETY: dead and in no list, so that nobody points to it (N4).
+        unsafe { Node::free(at) };
         return None;
     };
     let number = usize::from(node.lane);
     let lane = parent.lane(number);
     // SAFETY: the node is linked there, and ours to give up.
-    if unsafe { lane.bury_quietly(at.cast(), list::batch(number != 0)) } {
-        return None;
-    }
-    // The pin keeps the parent, once nothing of it is ours.
-    pin.get();
-    // SAFETY: the same.
-    let reaped = unsafe { lane.bury_and_reap::<Node>(at.cast(), &mut pin) };
+    let reaped = unsafe { lane.bury::<Node>(at.cast(), list::batch(number != 0), &mut pin) };
     (reaped == Reaped::Emptied && give_up(parent, 1)).then(|| NonNull::from(parent))
 }

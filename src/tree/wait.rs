@@ -118,7 +118,10 @@ fn release(node: &Node, waiter: NonNull<Waiter>) {
     if !unsafe { node.waits.bury_quietly(waiter.cast(), list::batch(false)) } {
         let mut pin = LazyPin::new();
         // SAFETY: the same, and our handle keeps the node.
-        let reaped = unsafe { node.waits.bury_and_reap::<Waiter>(waiter.cast(), &mut pin) };
+        let reaped = unsafe {
+            node.waits
+                .bury::<Waiter>(waiter.cast(), list::batch(false), &mut pin)
+        };
         debug_assert_eq!(reaped, Reaped::Open, "a wait lane is never orphaned");
     }
     // The waker's drop is user's code: last, outside everything (T8).

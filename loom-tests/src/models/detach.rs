@@ -108,6 +108,19 @@ pub(crate) fn detach_from_the_middle() {
     drop(fresh);
 }
 
+pub(crate) fn detach_of_the_newest_vs_attach() {
+    let (root, _cancel) = root();
+    let (oldest, older) = (child(&root), child(&root));
+    let newest: Vec<Context> = (0..model::BATCH).map(|_| child(&root)).collect();
+    let parent = root.clone();
+    let ((), fresh) = race(move || drop(newest), move || child(&parent));
+    // Whatever the reaper left behind, the next one finds its way.
+    drop(child(&root));
+    drop(oldest);
+    assert_eq!(root.live_children(), 2);
+    drop((older, fresh));
+}
+
 pub(crate) fn handles_dropped_together() {
     let (root, cancel) = root();
     let again = root.clone();

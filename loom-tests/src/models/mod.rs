@@ -47,6 +47,7 @@ models! {
     detach::detach_vs_detach_vs_attach, 3, 2, Kept, "and a third comes meanwhile (L1, L2)";
     detach::detach_vs_detach_vs_cancel, 3, 1, Kept, "and a walk goes through meanwhile (L6)";
     detach::detach_from_the_middle, 3, 2, Kept, "links between others are unlinked while pushes go on (L1 to L3)";
+    detach::detach_of_the_newest_vs_attach, 2, 2, Kept, "what is pushed while the newest are unlinked is linked to the rest (L2)";
     detach::handles_dropped_together, 3, 2, Kept, "three handles of one node dropped at once end it once (T7)";
     detach::last_handle_sees_the_child, 2, 2, Kept, "the last drop sees a child made through another handle (N1)";
     detach::orphan_vs_child_drop, 2, 2, Kept, "the parent's last handle and the child's go at once: both are freed (T7)";
