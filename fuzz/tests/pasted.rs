@@ -20,3 +20,40 @@ fn what_is_printed_can_be_pasted() {
     let printed = format!("{:?}\n", program.expect("a program"));
     assert_eq!(printed, include_str!("pasted/cancel_attach.rs"));
 }
+
+/// A push between a reaper's look at the head and its compare-and-swap, while
+/// links further down do not know their predecessors yet. It takes some tries.
+#[test]
+fn pushed_while_the_head_goes() {
+    use cancel_attach::{Act::*, Program, Script, Seed, Step};
+    let program = Program {
+        tree: vec![Seed {
+            parent: 0,
+            shielded: false,
+            split: false,
+            waits: 0,
+            holders: 3,
+        }],
+        first: Script {
+            steps: [
+                Derive { slot: 0 },
+                Derive { slot: 0 },
+                Churn { slot: 0, times: 39 },
+            ]
+            .map(|act| Step { spin: 0, act })
+            .to_vec(),
+            drop_all: false,
+        },
+        second: Script {
+            steps: vec![Step {
+                spin: 0,
+                act: Churn { slot: 0, times: 39 },
+            }],
+            drop_all: false,
+        },
+        third: None,
+    };
+    for _ in 0..300 {
+        ctxtree_fuzz::run(&program);
+    }
+}
