@@ -47,16 +47,12 @@ const UNSAFE_ROOMS: &[&str] = &[
 
 /// Sites in more than one place.
 const SHARED_SITES: &[&str] = &[
-    // A guess before the compare-and-swap of either burial.
-    "BuryLoad",
     // Two fields of one node, freed by one thread.
     "FreeLoad",
     // The second is the test seam that sets the count.
     "HandleClone",
     // For those who count only: a node dies with a handle or with a lane.
     "HandleZero",
-    // The second leaves without looking again, in a seeded bug only.
-    "RoleLeave",
     // A bare node is settled on the spot, the others after their walk.
     "Settle",
 ];
