@@ -59,8 +59,9 @@ pub(crate) struct Node {
     pub(crate) kind: Kind,
     /// Pushes on `children` that lost a race so far. A hint.
     pub(crate) contention: AtomicU32,
-    pub(crate) waits: Lane,
     extension: AtomicPtr<Extension>,
+    // What the life of a plain node does not touch comes last.
+    pub(crate) waits: Lane,
     pub(crate) number: AtomicUsize,
 }
 
@@ -131,8 +132,8 @@ impl Node {
                 lane: 0,
                 kind,
                 contention: AtomicU32::new(0),
-                waits: Lane::new(),
                 extension: AtomicPtr::new(extension),
+                waits: Lane::new(),
                 number: AtomicUsize::new(0),
             }
         }
