@@ -86,9 +86,8 @@ pub(crate) fn cancel_vs_attach_below() {
     assert_eq!(leaf.error().map(|e| e.origin()), Some(root.id()));
 }
 
-pub(crate) fn cancel_vs_cancel() {
-    let (root, cancel) = root();
-    let (leaf, _handle) = child(&root);
+/// Cancels twice at once: each call returns with `leaf` marked, and one wins.
+fn cancel_twice(cancel: CancelHandle, leaf: Arc<Context>) {
     let cancel = Arc::new(cancel);
     let twice = [
         (cancel.clone(), leaf.clone()),
@@ -103,6 +102,13 @@ pub(crate) fn cancel_vs_cancel() {
     });
     let (one, two) = race(one, two);
     assert!(one != two, "exactly one wins");
+    drop((cancel, leaf));
+}
+
+pub(crate) fn cancel_vs_cancel() {
+    let (root, cancel) = root();
+    let (leaf, _handle) = child(&root);
+    cancel_twice(cancel, leaf);
 }
 
 pub(crate) fn cancel_vs_cancel_vs_attach() {
@@ -124,20 +130,7 @@ pub(crate) fn cancel_vs_cancel_deep() {
     let (root, cancel) = root();
     let (middle, _handle) = child(&root);
     let (leaf, _handle) = child(&middle);
-    let cancel = Arc::new(cancel);
-    let twice = [
-        (cancel.clone(), leaf.clone()),
-        (cancel.clone(), leaf.clone()),
-    ];
-    let [one, two] = twice.map(|(cancel, leaf)| {
-        move || {
-            let won = cancel.cancel();
-            assert!(leaf.is_cancelled(), "returned means marked");
-            won
-        }
-    });
-    let (one, two) = race(one, two);
-    assert!(one != two, "exactly one wins");
+    cancel_twice(cancel, leaf);
 }
 
 pub(crate) fn cancel_vs_cancel_observed() {
