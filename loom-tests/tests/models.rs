@@ -49,8 +49,6 @@ tests! {
     handles_dropped_together
     last_handle_sees_the_child
     orphan_vs_child_drop
-    orphan_vs_child_drop_with_collector
-    orphan_vs_two_child_drops_focused
     orphan_vs_two_child_drops
     orphan_cause_vs_child_read
     orphan_two_lanes

@@ -62,9 +62,9 @@ unsafe fn link(parent: &Node, child: NonNull<Node>) {
             Push::Lost(now) => head = now,
         }
         // Relaxed: a count that publishes nothing.
-        let lost = 1 + parent.contention.fetch_add(1, Relaxed, Site::Contention);
+        let lost = parent.contention.fetch_add(1, Relaxed, Site::Contention);
         // No lanes are added behind a walk that closed the list.
-        if lost >= limits::CONTENDED && !head.has(Head::CLOSED) {
+        if lost >= limits::CONTENDED - 1 && !head.has(Head::CLOSED) {
             parent.split_lanes();
             head = parent.children.peek();
         }

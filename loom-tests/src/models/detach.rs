@@ -34,10 +34,6 @@ pub(crate) fn cancel_vs_detach_batch_focused() {
     cancel_vs_detach_batch();
 }
 
-pub(crate) fn orphan_vs_two_child_drops_focused() {
-    orphan_vs_two_child_drops();
-}
-
 pub(crate) fn orphan_vs_cancel_focused() {
     orphan_vs_cancel();
 }
@@ -148,10 +144,6 @@ pub(crate) fn orphan_vs_child_drop() {
     let one = child(&root);
     drop(cancel);
     race(move || drop(root), move || drop(one));
-}
-
-pub(crate) fn orphan_vs_child_drop_with_collector() {
-    orphan_vs_child_drop();
 }
 
 pub(crate) fn orphan_vs_two_child_drops() {

@@ -51,8 +51,6 @@ models! {
     detach::handles_dropped_together, 3, 2, Kept, "three handles of one node dropped at once end it once (T7)";
     detach::last_handle_sees_the_child, 2, 2, Kept, "the last drop sees a child made through another handle (N1)";
     detach::orphan_vs_child_drop, 2, 2, Kept, "the parent's last handle and the child's go at once: both are freed (T7)";
-    detach::orphan_vs_child_drop_with_collector, 2, 2, Full, "the same, with all that the collector does";
-    detach::orphan_vs_two_child_drops_focused, 3, 1, Focused, "the same with two children and the collector (L8)";
     detach::orphan_vs_two_child_drops, 3, 2, Kept, "the same with two children (L8)";
     detach::orphan_cause_vs_child_read, 2, 2, Kept, "a cause goes after the last who can read it";
     detach::orphan_two_lanes, 3, 2, Kept, "children in two lanes and the parent go at once (N2)";

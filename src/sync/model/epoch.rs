@@ -83,7 +83,7 @@ pub(crate) fn pin() -> Guard {
             // On x86-64 the collector pins by a compare-and-swap instead of a
             // fence, which that processor makes as good as one and loom does
             // not: without this, a pin could be overlooked that no machine
-            // overlooks.
+            // overlooks. Meets the fence before the collector looks for pins.
             loom::sync::atomic::fence(Ordering::SeqCst);
             guard
         })
