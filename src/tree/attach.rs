@@ -64,7 +64,7 @@ unsafe fn link(parent: &Node, child: NonNull<Node>) {
         // Relaxed: a count that publishes nothing.
         let lost = parent.contention.fetch_add(1, Relaxed, Site::Contention);
         // No lanes are added behind a walk that closed the list.
-        if lost >= limits::CONTENDED - 1 && !head.has(Head::CLOSED) {
+        if lost.saturating_add(1) >= limits::CONTENDED && !head.has(Head::CLOSED) {
             parent.split_lanes();
             head = parent.children.peek();
         }
