@@ -11,7 +11,7 @@ use std::task::{self, Poll};
 
 use crate::context::{Context, debug_as};
 use crate::error::CancelError;
-use crate::tree::Wait;
+use crate::protocol::Wait;
 
 /// Waits until a context is done. Made by [`Context::cancelled`].
 ///

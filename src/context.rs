@@ -8,8 +8,8 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::error::{CancelError, Cause, Id, Reason};
-use crate::node::Kind;
-use crate::tree::NodeRef;
+use crate::node::{Facets, Kind};
+use crate::protocol::NodeRef;
 
 /// A handle to one context of the tree: it may ask, wait and derive, but not
 /// cancel.
@@ -152,7 +152,7 @@ impl Context {
     #[doc(alias = "shield")]
     pub fn without_cancel(&self) -> Context {
         Context {
-            node: self.node.derive(Kind::Shield, None),
+            node: self.node.derive(Kind::Shield, Facets::SHIELDED, None),
         }
     }
 

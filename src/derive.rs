@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::context::Context;
 use crate::handle::{CancelHandle, pair};
-use crate::node::Kind;
+use crate::node::{Facets, Kind};
 
 /// Builds a child with several facets as one context.
 ///
@@ -61,7 +61,11 @@ impl Derive<'_> {
     /// assert!(handle.cancel());
     /// ```
     pub fn build(self) -> (Context, CancelHandle) {
-        pair(self.parent.node().derive_pair(Kind::Derived, self.name))
+        pair(
+            self.parent
+                .node()
+                .derive_pair(Kind::Derived, Facets::CANCELABLE, self.name),
+        )
     }
 }
 

@@ -9,8 +9,8 @@ use std::panic::Location;
 
 use crate::context::{Context, debug_as};
 use crate::error::Cause;
-use crate::node::Kind;
-use crate::tree::NodeRef;
+use crate::node::{Facets, Kind};
+use crate::protocol::NodeRef;
 
 /// The right to cancel one context, and with it all that is derived below.
 ///
@@ -266,7 +266,10 @@ impl Context {
     #[doc(alias = "WithCancelCause")]
     #[doc(alias = "child_token")]
     pub fn with_cancel(&self) -> (Context, CancelHandle) {
-        pair(self.node().derive_pair(Kind::Cancel, None))
+        pair(
+            self.node()
+                .derive_pair(Kind::Cancel, Facets::CANCELABLE, None),
+        )
     }
 }
 

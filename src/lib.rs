@@ -12,10 +12,11 @@ mod error;
 mod handle;
 mod list;
 mod node;
+mod protocol;
 mod run;
 mod state;
 mod sync;
-mod tree;
+
 mod wait_cell;
 
 #[cfg(feature = "internal-model")]

@@ -14,9 +14,12 @@ pub fn unreaped(context: &Context) -> usize {
 
 /// Sets the handle count of `context`. Leaks the context, or worse, unless it
 /// is set back.
-pub fn pretend_handles(context: &Context, count: usize) {
+pub fn pretend_handles(context: &Context, count: u32) {
     context.node().pretend_handles(count);
 }
+
+/// The most handles that one context may have.
+pub const MAX_HANDLES: u32 = crate::node::MAX_HANDLES;
 
 /// Dead children that a lane collects before somebody reaps.
 pub const BATCH: usize = crate::sync::limits::BATCH;

@@ -6,9 +6,8 @@
 //! | `state` | see the state word | anybody with a handle, or in a walk |
 //! | `children` | see the list | anybody with a handle, walks, the reaper |
 //! | `handles` | whoever clones or drops a handle; with ORPHAN, whoever gives a lane up | the same; walks that count |
-//! | `parent`, `kind` | the constructor | anybody who may see the node |
+//! | `parent`, `kind`, `facets` | the constructor | anybody who may see the node |
 //! | `lane` | the constructor, before the push | walks; the thread that detaches the node |
-//! | `contention` | whoever loses a push | the same |
 //! | `waits` | see the list | waits with a handle, the canceller, the thread that detaches the node |
 //! | `extension` | installed once, by anybody with a handle | anybody who may see the node |
 //! | `number` | set once, by anybody who asks for the id | the same |
@@ -41,9 +40,24 @@ pub(crate) enum Kind {
     Background,
     Todo,
     Cancel,
-    /// A cancel from above stops here.
     Shield,
     Derived,
+}
+
+/// What holds of a node from its making on, in bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Facets(u8);
+
+impl Facets {
+    pub(crate) const NONE: Self = Self(0);
+    /// A cancel from above stops here.
+    pub(crate) const SHIELDED: Self = Self(1);
+    /// It may be done one day: somebody can cancel it, or something above it.
+    pub(crate) const CANCELABLE: Self = Self(2);
+
+    pub(crate) const fn and(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
 }
 
 /// One node of the tree.
@@ -53,12 +67,11 @@ pub(crate) struct Node {
     pub(crate) link: Link,
     pub(crate) state: AtomicState<Node>,
     pub(crate) children: Lane,
-    pub(crate) handles: AtomicUsize,
-    pub(crate) parent: *const Node,
+    pub(crate) handles: AtomicU32,
     pub(crate) lane: u16,
     pub(crate) kind: Kind,
-    /// Pushes on `children` that lost a race so far. A hint.
-    pub(crate) contention: AtomicU32,
+    facets: Facets,
+    pub(crate) parent: *const Node,
     extension: AtomicPtr<Extension>,
     // What the life of a plain node does not touch comes last.
     pub(crate) waits: Lane,
@@ -66,13 +79,13 @@ pub(crate) struct Node {
 }
 
 /// In `handles`: no handle is left, the count is one of lanes (N2).
-pub(crate) const ORPHAN: usize = 1 << 63;
+pub(crate) const ORPHAN: u32 = 1 << 31;
 /// More handles than this abort: nobody can hold that many without leaking
 /// them, and a count that wraps would free a node in use.
-pub(crate) const MAX_HANDLES: usize = isize::MAX as usize;
+pub(crate) const MAX_HANDLES: u32 = 1 << 30;
 
 #[cfg(not(crossbeam_loom))]
-const _: () = assert!(size_of::<Node>() <= 128);
+const _: () = assert!(size_of::<Node>() <= 120);
 
 /// What few nodes have.
 struct Extension {
@@ -94,10 +107,10 @@ unsafe impl Send for Node {}
 unsafe impl Sync for Node {}
 
 shared_static! {
-    static BACKGROUND: Node = Node::new(null(), Kind::Background, 1, null_mut());
+    static BACKGROUND: Node = Node::new(null(), Kind::Background, Facets::NONE, 1, null_mut());
 }
 shared_static! {
-    static TODO: Node = Node::new(null(), Kind::Todo, 1, null_mut());
+    static TODO: Node = Node::new(null(), Kind::Todo, Facets::NONE, 1, null_mut());
 }
 
 const fn pointer_to(node: &'static Node) -> NonNull<Node> {
@@ -122,16 +135,22 @@ const_fn! {
 
 impl Node {
     const_fn! {
-        fn new(parent: *const Node, kind: Kind, handles: usize, extension: *mut Extension) -> Self {
+        fn new(
+            parent: *const Node,
+            kind: Kind,
+            facets: Facets,
+            handles: u32,
+            extension: *mut Extension,
+        ) -> Self {
             Self {
                 link: Link::new(),
                 state: AtomicState::live(),
                 children: Lane::new(),
-                handles: AtomicUsize::new(handles),
-                parent,
+                handles: AtomicU32::new(handles),
                 lane: 0,
                 kind,
-                contention: AtomicU32::new(0),
+                facets,
+                parent,
                 extension: AtomicPtr::new(extension),
                 waits: Lane::new(),
                 number: AtomicUsize::new(0),
@@ -144,20 +163,27 @@ impl Node {
     pub(crate) fn alloc(
         parent: NonNull<Node>,
         kind: Kind,
-        handles: usize,
+        facets: Facets,
+        handles: u32,
         name: Option<Cow<'static, str>>,
     ) -> NonNull<Node> {
         let extension = match name {
             None => null_mut(),
             Some(_) => Extension::alloc(name).as_ptr(),
         };
-        list::alloc(Node::new(parent.as_ptr(), kind, handles, extension))
+        list::alloc(Node::new(parent.as_ptr(), kind, facets, handles, extension))
     }
 
     /// `background` and `todo`: never done, never freed, without a list.
     #[inline(always)]
     pub(crate) fn is_static(&self) -> bool {
         matches!(self.kind, Kind::Background | Kind::Todo)
+    }
+
+    /// Whether all of `facets` hold.
+    #[inline(always)]
+    pub(crate) fn is(&self, facets: Facets) -> bool {
+        self.facets.and(facets) == self.facets
     }
 
     /// The parent, if this node is in its list.

@@ -147,6 +147,8 @@ pub(crate) struct Lane {
     head: AtomicPtr<Link>,
     dead: AtomicPtr<Link>,
     walkers: AtomicU32,
+    /// Pushes that lost a race so far. A hint.
+    contention: AtomicU32,
     /// What the owner's last handle saw to before ORPHAN.
     orphaned: Witness,
 }
@@ -179,6 +181,7 @@ impl Lane {
                 head: AtomicPtr::new(null_mut()),
                 dead: AtomicPtr::new(null_mut()),
                 walkers: AtomicU32::new(0),
+                contention: AtomicU32::new(0),
                 orphaned: Witness::new(),
             }
         }
@@ -224,6 +227,13 @@ impl Lane {
             Ok(_) => Push::Done,
             Err(now) => Push::Lost(Head::from_ptr(now)),
         }
+    }
+
+    /// Notes that a push lost a race. True if that happens often here.
+    pub(crate) fn is_contended(&self) -> bool {
+        // Relaxed: a count that publishes nothing.
+        let lost = self.contention.fetch_add(1, Relaxed, Site::Contention);
+        lost.saturating_add(1) >= limits::CONTENDED
     }
 
     /// Sets `bits` in the head, unless it is closed. What the head was before.

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["state", "list"],
     &["wait_cell"],
     &["node"],
-    &["tree"],
+    &["protocol"],
     HANDLES,
     &["model"],
     &["lib"],
@@ -41,7 +41,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "state.rs",
     "wait_cell.rs",
     "node.rs",
-    "tree/",
+    "protocol/",
     "run.rs",
 ];
 
@@ -233,7 +233,7 @@ fn made_up(files: &[(&str, &str)]) -> Sources {
 #[test]
 fn the_sources_are_found() {
     let found = sources();
-    for file in ["lib.rs", "context.rs", "tree/mod.rs", "sync/site.rs"] {
+    for file in ["lib.rs", "context.rs", "protocol/mod.rs", "sync/site.rs"] {
         assert!(found.iter().any(|(name, _)| name == file), "{file}");
     }
     assert!(!found.iter().any(|(name, _)| name.starts_with("tests")));
@@ -274,10 +274,10 @@ fn the_layer_checker_fails_on_what_it_is_for() {
         ("sync/real/mod.rs", "use crate::{sync::Site, error::Id};"),
         ("node.rs", "use crate::node2::X;"),
         ("error.rs", "use crate::Context;"),
-        ("tree/mod.rs", "use crate::*;"),
+        ("protocol/mod.rs", "use crate::*;"),
         (
-            "tree/mod.rs",
-            "use crate::tree::mark; use crate::context as below;",
+            "protocol/mod.rs",
+            "use crate::protocol::mark; use crate::context as below;",
         ),
         ("run.rs", "use crate::model::collect;"),
         ("fresh.rs", ""),
@@ -294,7 +294,7 @@ fn the_layer_checker_passes_what_is_right() {
         ("list/reap.rs", "use super::{Lane, word::{Head, Dead}};"),
         ("list/word.rs", "mod tests { use super::*; }"),
         (
-            "tree/mark.rs",
+            "protocol/mark.rs",
             "use super::cancel::Claimed; use crate::list;",
         ),
         ("wait_cell.rs", "use crate::list::{self, Link};"),
@@ -313,7 +313,7 @@ fn the_layer_checker_passes_what_is_right() {
         ),
         (
             "state.rs",
-            "const S: &str = r#\"a \" crate::tree::X\"#; const Q: char = '\\'';",
+            "const S: &str = r#\"a \" crate::protocol::X\"#; const Q: char = '\\'';",
         ),
         (
             "state.rs",
@@ -338,21 +338,27 @@ fn the_facade_checker_fails_on_what_it_is_for() {
         "struct S(atomic_waker::AtomicWaker);",
     ] {
         assert!(
-            !facade_faults(&made_up(&[("tree/mod.rs", bad)])).is_empty(),
+            !facade_faults(&made_up(&[("protocol/mod.rs", bad)])).is_empty(),
             "{bad}"
         );
         let inside = made_up(&[("sync/mod.rs", bad)]);
         assert_eq!(facade_faults(&inside), [""; 0]);
     }
     let good = "#[cfg(crossbeam_loom)] use std::sync::Arc; // std::sync::atomic\nuse crate::sync::AtomicPtr;";
-    assert_eq!(facade_faults(&made_up(&[("tree/mod.rs", good)])), [""; 0]);
+    assert_eq!(
+        facade_faults(&made_up(&[("protocol/mod.rs", good)])),
+        [""; 0]
+    );
 }
 
 #[test]
 fn the_unsafe_checker_fails_on_what_it_is_for() {
     let bad = "fn f(p: *const u8) -> u8 { unsafe { *p } }";
     assert_eq!(unsafe_faults(&made_up(&[("context.rs", bad)])).len(), 1);
-    assert_eq!(unsafe_faults(&made_up(&[("tree/ask.rs", bad)])), [""; 0]);
+    assert_eq!(
+        unsafe_faults(&made_up(&[("protocol/ask.rs", bad)])),
+        [""; 0]
+    );
     let good = "// unsafe\n#![deny(unsafe_op_in_unsafe_fn)] const S: &str = \"unsafe\";";
     assert_eq!(unsafe_faults(&made_up(&[("context.rs", good)])), [""; 0]);
 }

@@ -10,10 +10,10 @@ use crate::{CancelHandle, Context, model};
 fn overflow(test: &'static str, clone: fn(&Context, &CancelHandle)) {
     if is_alone(test) {
         let (ctx, handle) = Context::background().with_cancel();
-        model::pretend_handles(&ctx, isize::MAX as usize);
+        model::pretend_handles(&ctx, model::MAX_HANDLES);
         std::mem::forget(ctx.clone());
         println!("one more is too many");
-        model::pretend_handles(&ctx, isize::MAX as usize + 1);
+        model::pretend_handles(&ctx, model::MAX_HANDLES + 1);
         clone(&ctx, &handle);
         println!("survived");
         std::process::exit(0);

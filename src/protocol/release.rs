@@ -94,7 +94,7 @@ fn orphan(node: &Node, head: Head) -> bool {
     // Relaxed: published by the Release of each ORPHAN. One more than the
     // lanes, so that the node stays ours until all of them are told.
     node.handles
-        .store(ORPHAN | (lanes + 1), Relaxed, Site::PendingStore);
+        .store(ORPHAN | (lanes as u32 + 1), Relaxed, Site::PendingStore);
     let mut pin = LazyPin::new();
     let mut given_up = 1;
     for number in 0..lanes {
@@ -103,14 +103,14 @@ fn orphan(node: &Node, head: Head) -> bool {
             node.lane(number)
                 .orphan::<Node>(list::batch(number != 0), &mut pin)
         };
-        given_up += usize::from(reaped == Reaped::Emptied);
+        given_up += u32::from(reaped == Reaped::Emptied);
     }
     give_up(node, given_up)
 }
 
 /// Gives lanes up. True if they were the last: the node is dead, and the
 /// caller's to bury.
-fn give_up(node: &Node, lanes: usize) -> bool {
+fn give_up(node: &Node, lanes: u32) -> bool {
     // Release: what we did in the lane comes before the burial; Acquire: what
     // the others did comes before ours. They meet each other.
     let before = node.handles.fetch_sub(lanes, AcqRel, Site::PendingDrop);

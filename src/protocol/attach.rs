@@ -10,43 +10,37 @@
 
 use super::mark;
 use crate::list::{Head, Push};
-use crate::node::{Kind, Node};
-use crate::sync::Ordering::Relaxed;
-use crate::sync::{Site, limits, recheck, thread_index};
-use std::borrow::Cow;
+use crate::node::{Facets, Node};
+use crate::sync::{Site, recheck, thread_index};
 use std::ptr::NonNull;
 
-/// A new node below `parent`, which the caller keeps.
+/// Links the new node `child` below `parent`.
+///
+/// # Safety
+///
+/// `child` was made for this parent, which the caller keeps, and nobody else
+/// knows it yet.
 #[inline]
-pub(super) fn derive(
-    parent: NonNull<Node>,
-    kind: Kind,
-    handles: usize,
-    name: Option<Cow<'static, str>>,
-) -> NonNull<Node> {
-    let child = Node::alloc(parent, kind, handles, name);
-    // SAFETY: the caller has a handle to it.
-    let above = unsafe { parent.as_ref() };
-    if above.is_static() {
-        return child;
+pub(super) unsafe fn attach(parent: &Node, child: NonNull<Node>) {
+    if parent.is_static() {
+        return;
     }
-    // SAFETY: nobody else knows the child yet.
-    unsafe { link(above, child) };
-    if kind == Kind::Shield {
-        return child;
+    // SAFETY: by the caller.
+    unsafe { link(parent, child) };
+    // SAFETY: not handed out yet.
+    let child = unsafe { child.as_ref() };
+    if child.is(Facets::SHIELDED) {
+        return;
     }
-    let word = above.state.load(Site::AttachLook);
+    let word = parent.state.load(Site::AttachLook);
     if !word.is_live() && recheck(Site::AttachRecheck) {
-        // SAFETY: not handed out yet.
-        let child = unsafe { child.as_ref() };
         // Nothing was ever attached below the child, and what will be is born
         // done as well: settled from the start (T3). If a walk was faster, it
         // wrote the same but for that bit, and settles it itself.
         child
             .state
-            .finish_new(mark::inherit(above, word).settled(), Site::AttachMark);
+            .finish_new(mark::inherit(parent, word).settled(), Site::AttachMark);
     }
-    child
 }
 
 /// # Safety
@@ -61,10 +55,8 @@ unsafe fn link(parent: &Node, child: NonNull<Node>) {
             Push::Done => return,
             Push::Lost(now) => head = now,
         }
-        // Relaxed: a count that publishes nothing.
-        let lost = parent.contention.fetch_add(1, Relaxed, Site::Contention);
         // No lanes are added behind a walk that closed the list.
-        if lost.saturating_add(1) >= limits::CONTENDED && !head.has(Head::CLOSED) {
+        if parent.children.is_contended() && !head.has(Head::CLOSED) {
             parent.split_lanes();
             head = parent.children.peek();
         }

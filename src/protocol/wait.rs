@@ -11,7 +11,7 @@
 use super::NodeRef;
 use super::dispose;
 use crate::list::{self, Head, LazyPin, Push, Reaped};
-use crate::node::{Kind, Node};
+use crate::node::{Facets, Node};
 use crate::sync::{Site, recheck};
 use crate::wait_cell::Waiter;
 use std::ptr::NonNull;
@@ -43,7 +43,7 @@ impl Wait {
             return true;
         }
         let node = node.node();
-        if matches!(node.kind, Kind::Background | Kind::Todo | Kind::Shield) {
+        if !node.is(Facets::CANCELABLE) {
             // Never done, so nothing is kept.
             return false;
         }

@@ -18,7 +18,7 @@
 
 use super::cancel::Claimed;
 use crate::list::{Head, Link};
-use crate::node::{Kind, Node};
+use crate::node::{Facets, Node};
 use crate::state::{View, Word};
 use crate::sync::{Site, epoch, prefetch};
 use std::ptr::NonNull;
@@ -91,7 +91,7 @@ impl Walk<'_> {
             let next = child.link.next();
             prefetch(next);
             self.child = NonNull::new(next);
-            if child.kind == Kind::Shield || !self.mark(child, word, claimed) {
+            if child.is(Facets::SHIELDED) || !self.mark(child, word, claimed) {
                 continue;
             }
             self.owner = child;

@@ -65,7 +65,7 @@ mod wait;
 pub(crate) use wait::Wait;
 
 use crate::error::{Cause, Id};
-use crate::node::{self, Kind, MAX_HANDLES, Node};
+use crate::node::{self, Facets, Kind, MAX_HANDLES, Node};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::{Site, const_fn};
 use std::borrow::Cow;
@@ -104,17 +104,28 @@ impl NodeRef {
     }
 
     /// A node below this one, with one handle.
-    pub(crate) fn derive(&self, kind: Kind, name: Option<Cow<'static, str>>) -> NodeRef {
-        NodeRef(attach::derive(self.0, kind, 1, name))
+    pub(crate) fn derive(
+        &self,
+        kind: Kind,
+        facets: Facets,
+        name: Option<Cow<'static, str>>,
+    ) -> NodeRef {
+        let node = Node::alloc(self.0, kind, facets, 1, name);
+        // SAFETY: new, made for this parent, to which we have a handle.
+        unsafe { attach::attach(self.node(), node) };
+        NodeRef(node)
     }
 
     /// A node below this one, with two handles.
     pub(crate) fn derive_pair(
         &self,
         kind: Kind,
+        facets: Facets,
         name: Option<Cow<'static, str>>,
     ) -> (NodeRef, NodeRef) {
-        let node = attach::derive(self.0, kind, 2, name);
+        let node = Node::alloc(self.0, kind, facets, 2, name);
+        // SAFETY: new, made for this parent, to which we have a handle.
+        unsafe { attach::attach(self.node(), node) };
         (NodeRef(node), NodeRef(node))
     }
 
@@ -124,10 +135,7 @@ impl NodeRef {
     }
 
     pub(crate) fn is_cancelable(&self) -> bool {
-        match self.node().kind {
-            Kind::Background | Kind::Todo | Kind::Shield => false,
-            Kind::Cancel | Kind::Derived => true,
-        }
+        self.node().is(Facets::CANCELABLE)
     }
 
     /// Cancels the node; true if this call decided it.
@@ -204,7 +212,7 @@ impl Hash for NodeRef {
 /// Puts the handle count near its end, for the test of what happens there.
 #[cfg(feature = "internal-model")]
 impl NodeRef {
-    pub(crate) fn pretend_handles(&self, count: usize) {
+    pub(crate) fn pretend_handles(&self, count: u32) {
         // Relaxed: one thread, in a test.
         self.node().handles.store(count, Relaxed, Site::HandleClone);
     }
