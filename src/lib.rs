@@ -16,7 +16,7 @@ mod protocol;
 mod run;
 mod state;
 mod sync;
-
+pub mod tree;
 mod wait_cell;
 
 #[cfg(feature = "internal-model")]

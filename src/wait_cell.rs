@@ -319,6 +319,12 @@ impl Waiter {
         }
     }
 
+    /// Whether somebody waits here still, for those who count.
+    pub(crate) fn is_waiting(&self) -> bool {
+        // Relaxed: a count of what changes meanwhile.
+        self.fate.load(Relaxed, Site::FateCount) & (OFF | FIRED) == 0
+    }
+
     /// The canceller is done with a claimed waiter.
     ///
     /// # Safety

@@ -11,6 +11,7 @@
 //! | wait | `wait` | push on the node's wait lane, then look whether it is done |
 //! | drop | `release` | bury the node; what its parent was kept for goes too |
 //! | ask | `ask` | read the state word, follow one hop |
+//! | look | `snapshot` | walk as `mark` does, write nothing |
 //! | user's values go | `dispose` | last of all, outside everything |
 //!
 //! # Invariants
@@ -35,6 +36,9 @@
 //!   never had a child, else by whoever gives the last of its lanes up (N2).
 //! - **T8** No user's code runs under a pin or in a role: wakers, and the drop
 //!   of wakers and causes, come after.
+//! - **T9** A snapshot reads the state of a node after those of all below it,
+//!   and whoever writes that a node inherits releases what it acquired from the
+//!   ancestor's word: shown done means the ancestor is shown done (V4).
 //!
 //! # Picture
 //!
@@ -60,8 +64,10 @@ mod cancel;
 mod dispose;
 mod mark;
 mod release;
+mod snapshot;
 mod wait;
 
+pub(crate) use snapshot::Row;
 pub(crate) use wait::Wait;
 
 use crate::error::{Cause, Id};

@@ -29,6 +29,7 @@ const HANDLES: &[&str] = &[
     "cancelled",
     "blocking",
     "run",
+    "tree",
 ];
 
 /// Crates that only the facade names.

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod detach;
+mod snapshot;
 mod wait;
 
 use crate::{Epochs, Model};
@@ -57,6 +58,12 @@ models! {
     detach::orphan_vs_cancel, 3, 1, Kept, "a middle node without handles still relays a cancel (V9)";
     detach::orphan_vs_cancel_focused, 3, 1, Focused, "the same, with the collector but not its interleavings";
     detach::orphan_chain, 2, 2, Kept, "the end of a leaf ends its orphaned ancestors (T7)";
+    snapshot::snapshot_vs_attach, 2, 2, Kept, "a snapshot shows whole children only, each below its parent (V23)";
+    snapshot::snapshot_vs_cancel, 2, 2, Kept, "one that shows a child done shows the ancestor done (V4, T9)";
+    snapshot::snapshot_vs_attach_vs_cancel, 3, 1, Kept, "the same for a child that marks itself (V4, T9)";
+    snapshot::snapshot_vs_detach, 2, 2, Kept, "what is reaped under it is not freed, what is kept is shown (V23, L6)";
+    snapshot::snapshot_vs_orphan, 3, 1, Kept, "what is kept below a middle that loses its handles is shown (V23, N2)";
+    snapshot::snapshot_vs_wait_drop, 2, 2, Kept, "a wait that is given up while it is counted is not freed (L6)";
     wait::wait_vs_cancel, 2, 2, Kept, "a wait that starts around a cancel ends (V16, T6)";
     wait::wait_vs_cancel_of_the_parent, 2, 2, Kept, "so does one on a child (P45)";
     wait::two_waits_vs_cancel, 3, 1, Kept, "so do two from two threads";
