@@ -60,7 +60,7 @@ tests! {
     snapshot_vs_attach_vs_cancel
     snapshot_vs_detach
     snapshot_vs_orphan
-    snapshot_vs_wait_drop
+    snapshot_vs_listeners_dropped
     wait_vs_cancel
     wait_vs_cancel_of_the_parent
     two_waits_vs_cancel
@@ -69,4 +69,15 @@ tests! {
     wait_repoll_vs_cancel
     wait_and_last_handle_vs_cancel
     wait_vs_two_cancels
+    callback_vs_cancel
+    callback_vs_cancel_of_the_parent
+    stop_vs_cancel
+    stops_vs_cancel
+    stop_vs_stop
+    stop_vs_last_handle
+    stops_vs_last_handle
+    detached_vs_last_handle_vs_cancel
+    stop_vs_last_handle_vs_cancel
+    stop_and_join_vs_cancel
+    two_joins_vs_cancel
 }

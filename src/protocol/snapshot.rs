@@ -39,7 +39,7 @@ use crate::node::{Kind, Node, ORPHAN};
 use crate::state::View;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{Site, epoch};
-use crate::wait_cell::Waiter;
+use crate::wait_cell::Listening;
 use std::ptr::NonNull;
 
 /// What was seen of one node.
@@ -54,7 +54,7 @@ pub(crate) struct Row {
     /// Why it was done, and the node where that began.
     pub(crate) end: Option<(Reason, Id)>,
     pub(crate) children: usize,
-    pub(crate) waiters: usize,
+    pub(crate) listening: Listening,
 }
 
 impl NodeRef {
@@ -169,10 +169,10 @@ impl<'t> Walk<'t> {
             return;
         }
         let end = end(node);
-        let waiters = waiters(node);
+        let listening = listening(node);
         let this = &mut self.rows[row];
         this.end = end;
-        this.waiters = waiters;
+        this.listening = listening;
         if let Some(parent) = this.parent {
             self.rows[parent].children += 1;
         }
@@ -191,7 +191,7 @@ impl Row {
             held,
             end: None,
             children: 0,
-            waiters: 0,
+            listening: Listening::default(),
         }
     }
 }
@@ -218,21 +218,14 @@ fn end(node: &Node) -> Option<(Reason, Id)> {
     Some((reason.expect("one hop leads to the reason (S2)"), id(node)))
 }
 
-/// How many waits for `node` are under way.
-fn waiters(node: &Node) -> usize {
+/// How much listens to `node`.
+fn listening(node: &Node) -> Listening {
     if node.waits.first().is_null() {
-        return 0;
+        return Listening::default();
     }
     node.waits.enter();
-    let mut waiters = 0;
-    let mut at = node.waits.first();
-    while let Some(link) = NonNull::new(at) {
-        // SAFETY: in a lane we are counted in, under a pin (L7).
-        let waiter = unsafe { link.cast::<Waiter>().as_ref() };
-        waiters += usize::from(waiter.is_waiting());
-        // SAFETY: the same.
-        at = unsafe { link.as_ref() }.next();
-    }
+    // SAFETY: counted in under a pin (L7).
+    let listening = unsafe { Listening::from(node.waits.first()) };
     node.waits.leave();
-    waiters
+    listening
 }

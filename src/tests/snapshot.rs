@@ -235,6 +235,48 @@ fn waits_that_are_over_do_not_count() {
     drop(thread.join().unwrap());
 }
 
+// The callbacks that are counted are those that may run still.
+#[test]
+fn callbacks_that_are_over_do_not_count() {
+    let (top, stop) = root();
+    let count = |ctx: &Context| ctx.tree().nodes().next().unwrap().callbacks();
+    let seen = top.clone();
+    let (sender, inside) = std::sync::mpsc::channel();
+    let mut callbacks: Vec<_> = (0..5).map(|_| top.after_cancel(|_| ())).collect();
+    callbacks[4].stop();
+    assert_eq!(count(&top), 4);
+    callbacks.truncate(2);
+    callbacks.pop().unwrap().detach();
+    let last = top.after_cancel(move |_| sender.send(count(&seen)).unwrap());
+    let mut wait = top.cancelled();
+    assert!(poll(&mut wait, &Wakes::new().1).is_pending());
+    assert_eq!(text(&top), "with_cancel @0, 1 waiter, 3 callbacks\n");
+    // Never done: registered nowhere.
+    let shield = top.without_cancel();
+    let _never = shield.after_cancel(|_| unreachable!());
+    assert_eq!(count(&shield), 0);
+    stop.cancel();
+    assert_eq!(inside.recv(), Ok(0), "one that runs does not count");
+    assert_eq!(count(&top), 0);
+    drop((callbacks, last));
+}
+
+// An orphaned middle keeps what was left with it.
+#[test]
+fn an_orphaned_context_shows_its_callbacks() {
+    let (top, _stop) = root();
+    let (middle, leaf) = {
+        let (middle, _) = named(&top, "middle");
+        middle.after_cancel(|_| ()).detach();
+        (middle.id(), middle.with_cancel().0)
+    };
+    let tree = top.tree();
+    let shown = tree.nodes().nth(1).unwrap();
+    assert_eq!((shown.id(), shown.callbacks()), (middle, 1));
+    assert!(shown.is_orphaned());
+    drop(leaf);
+}
+
 /// Counts what is written.
 struct Sink(usize);
 
@@ -303,6 +345,8 @@ fn disturb(parent: &Context, random: &mut Random) {
         .collect();
     let mut wait = inner.clone().cancelled_owned();
     let _ = poll(&mut wait, &Wakes::new().1);
+    let _registration = inner.after_cancel(|_| ());
+    middle.after_cancel(|_| ()).detach();
     match random.below(6) {
         0 => drop((middle, cancel)),
         1 => drop((inner, wait)),

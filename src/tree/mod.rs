@@ -129,6 +129,7 @@ pub struct Node {
     orphaned: bool,
     children: usize,
     waiters: usize,
+    callbacks: usize,
 }
 
 impl Node {
@@ -194,6 +195,16 @@ impl Node {
         self.waiters
     }
 
+    /// How many callbacks were registered that had neither run nor been
+    /// stopped.
+    ///
+    /// On a context that can never be done there are none: there they are
+    /// registered nowhere.
+    #[must_use]
+    pub fn callbacks(&self) -> usize {
+        self.callbacks
+    }
+
     fn new(row: Row, parent: Option<&Node>) -> Node {
         Node {
             id: row.id,
@@ -207,7 +218,8 @@ impl Node {
             origin: row.end.map(|(_, origin)| origin),
             orphaned: !row.held,
             children: row.children,
-            waiters: row.waiters,
+            waiters: row.listening.waiters,
+            callbacks: row.listening.callbacks,
         }
     }
 }
@@ -223,7 +235,7 @@ impl Node {
 /// One line a context, children indented below their parent: the name, or what
 /// made it, then the id. A done one says `cancelled` or `deadline exceeded`; one
 /// that nobody holds any more, but something below it, says `orphaned`; then the
-/// number of waiters. Line breaks and other control characters in a name are
+/// numbers of waiters and callbacks. Line breaks and other control characters in a name are
 /// escaped. Lines more than 32 levels down are indented no further, and begin
 /// with their depth in brackets.
 ///

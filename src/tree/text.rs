@@ -24,11 +24,14 @@ impl Node {
         if self.orphaned {
             write!(out, "{between}orphaned")?;
         }
-        match self.waiters {
-            0 => Ok(()),
-            1 => write!(out, "{between}1 waiter"),
-            n => write!(out, "{between}{n} waiters"),
+        for (count, what) in [(self.waiters, "waiter"), (self.callbacks, "callback")] {
+            match count {
+                0 => {}
+                1 => write!(out, "{between}1 {what}")?,
+                n => write!(out, "{between}{n} {what}s")?,
+            }
         }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The list of all models.
 
+mod callback;
 mod cancel;
 mod detach;
 mod snapshot;
@@ -63,7 +64,7 @@ models! {
     snapshot::snapshot_vs_attach_vs_cancel, 3, 1, Kept, "the same for a child that marks itself (V4, T9)";
     snapshot::snapshot_vs_detach, 2, 2, Kept, "what is reaped under it is not freed, what is kept is shown (V23, L6)";
     snapshot::snapshot_vs_orphan, 3, 1, Kept, "what is kept below a middle that loses its handles is shown (V23, N2)";
-    snapshot::snapshot_vs_wait_drop, 2, 2, Kept, "a wait that is given up while it is counted is not freed (L6)";
+    snapshot::snapshot_vs_listeners_dropped, 2, 2, Kept, "a wait and a callback that go while they are counted are not freed (L6)";
     wait::wait_vs_cancel, 2, 2, Kept, "a wait that starts around a cancel ends (V16, T6)";
     wait::wait_vs_cancel_of_the_parent, 2, 2, Kept, "so does one on a child (P45)";
     wait::two_waits_vs_cancel, 3, 1, Kept, "so do two from two threads";
@@ -72,4 +73,15 @@ models! {
     wait::wait_repoll_vs_cancel, 2, 2, Kept, "a wait polled again with another waker wakes the last one (V16)";
     wait::wait_and_last_handle_vs_cancel, 2, 2, Kept, "the node goes with the wait while the parent is cancelled";
     wait::wait_vs_two_cancels, 3, 1, Kept, "a loser that marks first takes no wake-up from the winner (T5)";
+    callback::callback_vs_cancel, 2, 2, Kept, "a callback registered around a cancel runs once (V13, T6)";
+    callback::callback_vs_cancel_of_the_parent, 2, 2, Kept, "so does one on a child";
+    callback::stop_vs_cancel, 2, 2, Kept, "a callback runs or is prevented, never both (V13)";
+    callback::stops_vs_cancel, 2, 2, Kept, "so do those that are reaped meanwhile (L6, W3)";
+    callback::stop_vs_stop, 2, 2, Kept, "one of two stops prevents (V13)";
+    callback::stop_vs_last_handle, 2, 2, Full, "a stop goes to a node that may be ending (W5, N6)";
+    callback::stops_vs_last_handle, 2, 2, Focused, "and reaps there";
+    callback::detached_vs_last_handle_vs_cancel, 2, 2, Kept, "a callback whose context ends during a cancel runs or is dropped, once";
+    callback::stop_vs_last_handle_vs_cancel, 3, 1, Kept, "and may be stopped meanwhile (W2)";
+    callback::stop_and_join_vs_cancel, 2, 2, Kept, "after a join the callback uses nothing any more";
+    callback::two_joins_vs_cancel, 3, 1, Kept, "two threads may join";
 }

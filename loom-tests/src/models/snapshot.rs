@@ -113,20 +113,25 @@ pub(crate) fn snapshot_vs_orphan() {
     assert_eq!(root.tree().nodes().len(), 1);
 }
 
-pub(crate) fn snapshot_vs_wait_drop() {
+pub(crate) fn snapshot_vs_listeners_dropped() {
     let (root, _cancel) = root();
     let wakes = Wakes::new();
-    let mut waits: Vec<_> = (0..=model::BATCH)
-        .map(|_| root.clone().cancelled_owned())
-        .collect();
-    for wait in &mut waits {
-        assert!(!poll(wait, &wakes), "nobody cancelled");
-    }
-    let kept = waits.pop();
+    let [mut kept, mut dropped] = [root.clone(), root.clone()].map(Context::cancelled_owned);
+    assert!(!poll(&mut kept, &wakes), "nobody cancelled");
+    assert!(!poll(&mut dropped, &wakes), "nobody cancelled");
+    let registration = root.after_cancel(|_| unreachable!());
     let looked = root.clone();
-    let (tree, ()) = race(move || looked.tree(), move || drop(waits));
-    let count = |tree: &Snapshot| tree.nodes().next().expect("the root").waiters();
-    assert!((1..=1 + model::BATCH).contains(&count(&tree)));
-    assert_eq!(count(&root.tree()), 1);
+    let (tree, ()) = race(
+        move || looked.tree(),
+        // A batch, so they are reaped.
+        move || drop((dropped, registration)),
+    );
+    let count = |tree: &Snapshot| {
+        let node = tree.nodes().next().expect("the root");
+        (node.waiters(), node.callbacks())
+    };
+    let (waiters, callbacks) = count(&tree);
+    assert!((1..=2).contains(&waiters) && callbacks <= 1);
+    assert_eq!(count(&root.tree()), (1, 0));
     drop(kept);
 }
