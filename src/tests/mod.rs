@@ -17,6 +17,7 @@ mod overflow;
 mod promises;
 mod run;
 mod snapshot;
+mod snapshot_in_use;
 mod source_paths;
 mod stress;
 mod tools;

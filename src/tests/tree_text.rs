@@ -1,12 +1,9 @@
 //! The formats of a snapshot: text and DOT.
 
+use super::snapshot::named;
 use super::tools::{Wakes, poll};
-use crate::{CancelHandle, Context, Id};
+use crate::{Context, Id};
 use std::collections::HashMap;
-
-fn named(parent: &Context, name: &'static str) -> (Context, CancelHandle) {
-    parent.derive().name(name).build()
-}
 
 // Names are data: they break neither the lines nor the quotes.
 #[test]

@@ -111,7 +111,7 @@ impl fmt::Display for State {
 /// let [root, child] = [0, 1].map(|n| tree.nodes().nth(n).unwrap());
 /// assert_eq!((root.name(), root.children()), (Some("server"), 1));
 /// assert_eq!((child.id(), child.parent()), (request.id(), Some(server.id())));
-/// assert_eq!((child.depth(), child.waiters()), (1, 0));
+/// assert_eq!((child.depth(), child.waiters(), child.callbacks()), (1, 0, 0));
 /// assert_eq!(child.state(), State::Done(Reason::Cancelled));
 /// assert_eq!(child.origin(), Some(server.id()));
 /// assert!(!child.is_orphaned());
