@@ -10,11 +10,13 @@ mod context;
 mod derive;
 mod error;
 mod handle;
+mod link;
 mod list;
 mod node;
 mod protocol;
 mod registration;
 mod run;
+mod source;
 mod state;
 mod sync;
 
@@ -34,3 +36,4 @@ pub use error::{CancelError, Cause, Id, Reason};
 pub use handle::{CancelHandle, DropGuard};
 pub use registration::{Registration, Stop};
 pub use run::{FutureExt, WithContext};
+pub use source::CancelSource;
