@@ -8,7 +8,7 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::error::{CancelError, Cause, Id, Reason};
-use crate::node::{Facets, Kind};
+use crate::node::{Facets, Kind, To};
 use crate::protocol::NodeRef;
 
 /// A handle to one context of the tree: it may ask, wait and derive, but not
@@ -416,17 +416,16 @@ pub(crate) fn debug_as(what: &str, context: &Context, f: &mut fmt::Formatter<'_>
 /// ```
 impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, (kind, name)) in self.node.path().into_iter().enumerate() {
+        for (place, step) in self.node.path().into_iter().enumerate() {
             if place > 0 {
                 f.write_str(".")?;
             }
-            f.write_str(name.unwrap_or(match kind {
-                Kind::Background => "background",
-                Kind::Todo => "todo",
-                Kind::Cancel => "with_cancel",
-                Kind::Shield => "without_cancel",
-                Kind::Derived => "derive",
-            }))?;
+            match (step.name, step.kind, step.to) {
+                (Some(name), _, _) => f.write_str(name)?,
+                (None, Kind::Link, Some(To::Contexts(others))) => write!(f, "link({others})")?,
+                (None, Kind::Source, Some(To::Source(name))) => write!(f, "from_source({name})")?,
+                (None, kind, _) => f.write_str(kind.label())?,
+            }
         }
         Ok(())
     }

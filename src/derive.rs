@@ -27,6 +27,7 @@ pub struct Derive<'a> {
     parent: &'a Context,
     name: Option<Cow<'static, str>>,
     facets: Facets,
+    others: Vec<Context>,
 }
 
 impl Derive<'_> {
@@ -72,6 +73,25 @@ impl Derive<'_> {
         self
     }
 
+    /// Makes the context done also when `other` is: see [`Context::link`]. May
+    /// be called several times.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::Context;
+    ///
+    /// let (server, _stop) = Context::background().with_cancel();
+    /// let (request, gone) = Context::background().with_cancel();
+    /// let (job, _handle) = server.derive().name("job").link(&request).build();
+    /// gone.cancel();
+    /// assert!(job.is_cancelled() && !server.is_cancelled());
+    /// ```
+    pub fn link(mut self, other: &Context) -> Self {
+        self.others.push(other.clone());
+        self
+    }
+
     /// Derives the context, with the right to cancel it.
     ///
     /// As [`Context::with_cancel`] otherwise.
@@ -86,11 +106,13 @@ impl Derive<'_> {
     /// assert!(handle.cancel());
     /// ```
     pub fn build(self) -> (Context, CancelHandle) {
-        pair(
-            self.parent
-                .node()
-                .derive_pair(Kind::Derived, self.facets, self.name),
-        )
+        let parent = self.parent.node();
+        pair(if self.others.is_empty() {
+            parent.derive_pair(Kind::Derived, self.facets, self.name)
+        } else {
+            let others = self.others.iter().map(Context::node);
+            parent.derive_linked(Kind::Derived, self.facets, self.name, others)
+        })
     }
 }
 
@@ -123,6 +145,7 @@ impl Context {
             parent: self,
             name: None,
             facets: Facets::CANCELABLE,
+            others: Vec::new(),
         }
     }
 }

@@ -25,7 +25,15 @@
 //!   handle.
 //! - **N6** A registration goes to a node it does not hold under a pin (W5). A
 //!   node that ever had a callback is freed after every pin of its end.
+//! - **N7** A node with the facet HELD may be held by who has no handle: one
+//!   more is added to a count that is not zero, whatever it counts (N1, N2). So
+//!   its last handle goes by a compare-and-swap that leaves the count of lanes,
+//!   or zero.
 //! - **N5** `extension` and what it points to live as long as the node.
+
+mod far;
+
+pub(crate) use far::{Away, Far, Knots, Ties, To};
 
 use crate::list::{self, Head, Lane, Link, Linked};
 use crate::state::AtomicState;
@@ -45,6 +53,26 @@ pub(crate) enum Kind {
     Cancel,
     Shield,
     Derived,
+    Link,
+    Source,
+    /// Stands in another parent's list for a node that is linked to it.
+    Stub,
+}
+
+impl Kind {
+    /// As a path shows it, if there is nothing more to say.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Background => "background",
+            Self::Todo => "todo",
+            Self::Cancel => "with_cancel",
+            Self::Shield => "without_cancel",
+            Self::Derived => "derive",
+            Self::Link => "link",
+            Self::Source => "from_source",
+            Self::Stub => "stub",
+        }
+    }
 }
 
 /// What holds of a node from its making on, in bits.
@@ -57,6 +85,13 @@ impl Facets {
     pub(crate) const SHIELDED: Self = Self(1);
     /// It may be done one day: somebody can cancel it, or something above it.
     pub(crate) const CANCELABLE: Self = Self(2);
+    /// Who has no handle may hold it (N7).
+    pub(crate) const HELD: Self = Self(4);
+    /// Something outside its parent's list points to it (F1).
+    pub(crate) const FAR: Self = Self(8);
+
+    /// It stands for a node elsewhere: no context.
+    pub(crate) const STUB: Self = Self(16);
 
     pub(crate) const fn and(self, more: Self) -> Self {
         Self(self.0 | more.0)
@@ -94,6 +129,7 @@ const _: () = assert!(size_of::<Node>() <= 120);
 struct Extension {
     name: Option<Cow<'static, str>>,
     lanes: AtomicPtr<Lanes>,
+    far: Option<Far>,
 }
 
 /// The further lanes of a contended list.
@@ -169,10 +205,11 @@ impl Node {
         facets: Facets,
         handles: u32,
         name: Option<Cow<'static, str>>,
+        far: Option<Far>,
     ) -> NonNull<Node> {
-        let extension = match name {
-            None => null_mut(),
-            Some(_) => Extension::alloc(name).as_ptr(),
+        let extension = match (&name, &far) {
+            (None, None) => null_mut(),
+            _ => Extension::alloc(name, far).as_ptr(),
         };
         list::alloc(Node::new(parent.as_ptr(), kind, facets, handles, extension))
     }
@@ -187,6 +224,12 @@ impl Node {
     #[inline(always)]
     pub(crate) fn is(&self, facets: Facets) -> bool {
         self.facets.and(facets) == self.facets
+    }
+
+    /// Whether any of `facets` holds.
+    #[inline(always)]
+    pub(crate) fn is_any(&self, facets: Facets) -> bool {
+        self.facets.0 & facets.0 != 0
     }
 
     /// The parent, if this node is in its list.
@@ -205,6 +248,36 @@ impl Node {
 
     pub(crate) fn name(&self) -> Option<&str> {
         self.extension()?.name.as_deref()
+    }
+
+    /// What a far node, or a stub of one, has more.
+    pub(crate) fn far(&self) -> Option<&Far> {
+        self.extension()?.far.as_ref()
+    }
+
+    /// Adds one to what keeps the node, unless nothing does any more (N7).
+    ///
+    /// The node has the facet HELD.
+    pub(crate) fn try_hold(&self) -> bool {
+        debug_assert!(self.is(Facets::HELD));
+        // Acquire, here and on failure: what came before the end of a node that
+        // nothing keeps any more is seen; meets the Release in `let_go`.
+        let mut count = self.handles.load(Acquire, Site::HoldLoad);
+        while count & !ORPHAN != 0 {
+            if count & !ORPHAN > MAX_HANDLES {
+                std::process::abort();
+            }
+            // Relaxed: what the holder uses was published with the node, or is
+            // decided by words of its own.
+            let swapped =
+                self.handles
+                    .compare_exchange(count, count + 1, Relaxed, Acquire, Site::Hold);
+            match swapped {
+                Ok(_) => return true,
+                Err(now) => count = now,
+            }
+        }
+        false
     }
 
     fn extension(&self) -> Option<&Extension> {
@@ -251,7 +324,7 @@ impl Node {
         let extension = match self.extension() {
             Some(extension) => extension,
             None => {
-                let new = Extension::alloc(None);
+                let new = Extension::alloc(None, None);
                 // Release: publishes the extension; meets the Acquire in
                 // `extension`. On failure Acquire: we use the other's.
                 match self.extension.compare_exchange(
@@ -296,27 +369,27 @@ impl Node {
     ///
     /// # Safety
     ///
-    /// It is dead (N3), unlinked, and nobody can reach it any more but by N6
-    /// (L6, N4).
+    /// It is dead (N3), unlinked, and nobody can reach it any more but by N6 and
+    /// F1 (L6, N4).
     pub(crate) unsafe fn free(at: NonNull<Node>) {
         // SAFETY: still valid here.
         let node = unsafe { at.as_ref() };
-        if node.waits.peek().has(Head::CALLED) {
+        if node.is(Facets::FAR) || node.waits.peek().has(Head::CALLED) {
             let free = move || {
-                // SAFETY: by then nobody uses N6 any more.
+                // SAFETY: by then nobody uses N6 or F1 any more.
                 unsafe { Node::free_now(at) };
             };
             // SAFETY: the node is the caller's, and may be freed by any thread.
             unsafe { epoch::pin().defer(free) };
         } else {
-            // SAFETY: by the caller; there is nobody that N6 speaks of.
+            // SAFETY: by the caller; there is nobody that N6 or F1 speak of.
             unsafe { Node::free_now(at) };
         }
     }
 
     /// # Safety
     ///
-    /// As `free`, and nobody uses it by N6.
+    /// As `free`, and nobody uses it by N6 or F1.
     unsafe fn free_now(at: NonNull<Node>) {
         // SAFETY: still valid here.
         let node = unsafe { at.as_ref() };
@@ -342,9 +415,10 @@ impl Node {
 }
 
 impl Extension {
-    fn alloc(name: Option<Cow<'static, str>>) -> NonNull<Extension> {
+    fn alloc(name: Option<Cow<'static, str>>, far: Option<Far>) -> NonNull<Extension> {
         memory::alloc(Extension {
             name,
+            far,
             lanes: AtomicPtr::new(null_mut()),
         })
     }

@@ -46,7 +46,7 @@
 //!
 //! Models: `cancel_vs_cancel`, `cancel_vs_poll`, `cancel_vs_attach`.
 
-use crate::error::{Cause, Reason};
+use crate::error::{Cause, Id, Reason};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicPtr, Site, memory};
 use std::marker::PhantomData;
@@ -73,6 +73,8 @@ pub(crate) struct Record {
     pub(crate) reason: Reason,
     pub(crate) cause: Option<Cause>,
     pub(crate) location: Option<&'static Location<'static>>,
+    /// Where the cancel began, if not at the node whose word names this.
+    pub(crate) origin: Option<Id>,
 }
 
 /// A record that is no word's, or no word's any more.
@@ -308,6 +310,7 @@ mod tests {
             reason,
             cause: Some(Cause::from("why")),
             location: None,
+            origin: None,
         }))
     }
 

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as Task, Wake, Waker};
 
 #[cfg(crossbeam_loom)]
-pub(crate) use loom::thread;
+pub(crate) use loom::{sync::Mutex, thread};
 #[cfg(not(crossbeam_loom))]
-pub(crate) use std::thread;
+pub(crate) use std::{sync::Mutex, thread};
 
 /// Runs two bodies on threads of their own, and gives what they return.
 pub(crate) fn race<A, B>(

@@ -5,6 +5,7 @@
 //! dropping is queued for that outer loop, so a chain of any length takes
 //! constant stack (V8). A panic stops none of the others (V14).
 
+use crate::node::Knots;
 use crate::state::OwnedRecord;
 use crate::sync::local_flag;
 use crate::wait_cell::Chain;
@@ -17,6 +18,8 @@ use std::ptr::{NonNull, null_mut};
 pub(super) struct Garbage {
     /// The causes of cancels.
     pub(super) records: Vec<OwnedRecord>,
+    /// What tied far nodes to others.
+    pub(super) knots: Vec<Knots>,
     /// Callbacks that will never run.
     pub(super) unrun: Chain,
 }
@@ -25,24 +28,28 @@ impl Garbage {
     pub(super) fn new() -> Self {
         Self {
             records: Vec::new(),
+            knots: Vec::new(),
             unrun: Chain::new(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.unrun.is_empty()
+        self.records.is_empty() && self.knots.is_empty() && self.unrun.is_empty()
     }
 
     /// One thing to drop.
     fn next(&mut self) -> Option<Item> {
-        let record = self.records.pop().map(Item::Record);
-        record.or_else(|| self.unrun.split_first().map(Item::Unrun))
+        let knots = self.knots.pop().map(Item::Knots);
+        knots
+            .or_else(|| self.records.pop().map(Item::Record))
+            .or_else(|| self.unrun.split_first().map(Item::Unrun))
     }
 }
 
 /// One thing to drop.
 enum Item {
     Record(OwnedRecord),
+    Knots(Knots),
     /// A chain of one.
     Unrun(Chain),
 }
@@ -52,6 +59,7 @@ impl Item {
     fn drop(self) {
         match self {
             Self::Record(record) => drop(record),
+            Self::Knots(knots) => drop(knots),
             Self::Unrun(mut callback) => callback.drop_unrun(),
         }
     }
@@ -78,6 +86,7 @@ fn drop_some(mut garbage: Garbage) {
         // stack, and that loop holds no reference while it runs user's code.
         let outer = unsafe { &mut *outer.as_ptr() };
         outer.records.append(&mut garbage.records);
+        outer.knots.append(&mut garbage.knots);
         outer.unrun.append(garbage.unrun);
         return;
     }

@@ -66,13 +66,17 @@ mod attach;
 mod callback;
 mod cancel;
 mod dispose;
+mod hold;
+mod link;
 mod mark;
 mod release;
 mod snapshot;
+mod source;
 mod wait;
 
 pub(crate) use callback::Registered;
 pub(crate) use snapshot::Row;
+pub(crate) use source::Foreign;
 pub(crate) use wait::Wait;
 
 use crate::error::{Cause, Id};
@@ -121,7 +125,7 @@ impl NodeRef {
         facets: Facets,
         name: Option<Cow<'static, str>>,
     ) -> NodeRef {
-        let node = Node::alloc(self.0, kind, facets, 1, name);
+        let node = Node::alloc(self.0, kind, facets, 1, name, None);
         // SAFETY: new, made for this parent, to which we have a handle.
         unsafe { attach::attach(self.node(), node) };
         NodeRef(node)
@@ -134,7 +138,7 @@ impl NodeRef {
         facets: Facets,
         name: Option<Cow<'static, str>>,
     ) -> (NodeRef, NodeRef) {
-        let node = Node::alloc(self.0, kind, facets, 2, name);
+        let node = Node::alloc(self.0, kind, facets, 2, name, None);
         // SAFETY: new, made for this parent, to which we have a handle.
         unsafe { attach::attach(self.node(), node) };
         (NodeRef(node), NodeRef(node))
@@ -155,7 +159,7 @@ impl NodeRef {
         cause: Option<Cause>,
         location: &'static Location<'static>,
     ) -> bool {
-        cancel::cancel(self.node(), cause, location)
+        cancel::cancel(self.node(), cause, Some(location), true)
     }
 
     pub(crate) fn id(&self) -> Id {
@@ -189,6 +193,10 @@ impl Drop for NodeRef {
         let node = self.node();
         if node.is_static() {
             return;
+        }
+        if node.is(Facets::HELD) {
+            // SAFETY: our handle, given up.
+            return unsafe { release::let_go(self.0) };
         }
         // Acquire: all that was done through other handles comes before the
         // end of the node; meets the Release below. A plain load will do: a

@@ -28,6 +28,8 @@ const HANDLES: &[&str] = &[
     "derive",
     "cancelled",
     "registration",
+    "link",
+    "source",
     "blocking",
     "run",
     "tree",
@@ -43,6 +45,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "state.rs",
     "wait_cell/",
     "node.rs",
+    "node/",
     "protocol/",
     "run.rs",
 ];

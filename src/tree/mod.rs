@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::context::Context;
 use crate::error::{Id, Reason};
-use crate::node;
+use crate::node::{self, To};
 use crate::protocol::Row;
 
 /// What a context is, without what it holds. `Display` is its part of a path.
@@ -36,28 +36,37 @@ pub enum Kind {
     Shield,
     /// Made by [`Context::derive`].
     Derived,
+    /// [`Context::link`], with the number of further parents.
+    Link(usize),
+    /// [`Context::from_source`], with the name of the source's type.
+    Source(&'static str),
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Kind::Background => "background",
-            Kind::Todo => "todo",
-            Kind::Cancel => "with_cancel",
-            Kind::Shield => "without_cancel",
-            Kind::Derived => "derive",
-        })
+        match self {
+            Kind::Background => f.write_str("background"),
+            Kind::Todo => f.write_str("todo"),
+            Kind::Cancel => f.write_str("with_cancel"),
+            Kind::Shield => f.write_str("without_cancel"),
+            Kind::Derived => f.write_str("derive"),
+            Kind::Link(others) => write!(f, "link({others})"),
+            Kind::Source(name) => write!(f, "from_source({name})"),
+        }
     }
 }
 
 impl Kind {
-    fn of(kind: node::Kind) -> Kind {
-        match kind {
-            node::Kind::Background => Kind::Background,
-            node::Kind::Todo => Kind::Todo,
-            node::Kind::Cancel => Kind::Cancel,
-            node::Kind::Shield => Kind::Shield,
-            node::Kind::Derived => Kind::Derived,
+    /// `to` is where it is tied to besides its parent.
+    fn new(kind: node::Kind, to: Option<To>) -> Kind {
+        match (kind, to) {
+            (node::Kind::Background, _) => Kind::Background,
+            (node::Kind::Todo, _) => Kind::Todo,
+            (node::Kind::Cancel, _) => Kind::Cancel,
+            (node::Kind::Shield, _) => Kind::Shield,
+            (node::Kind::Link, Some(To::Contexts(others))) => Kind::Link(others),
+            (node::Kind::Source, Some(To::Source(name))) => Kind::Source(name),
+            _ => Kind::Derived,
         }
     }
 }
@@ -128,6 +137,7 @@ pub struct Node {
     origin: Option<Id>,
     orphaned: bool,
     children: usize,
+    links: usize,
     waiters: usize,
     callbacks: usize,
 }
@@ -169,13 +179,16 @@ impl Node {
         self.state
     }
 
-    /// The context at which the cancel began; `None` for a live one.
+    /// The context at which the cancel began, as
+    /// [`CancelError::origin`](crate::CancelError::origin); `None` for a live
+    /// one.
     #[must_use]
     pub fn origin(&self) -> Option<Id> {
         self.origin
     }
 
-    /// Whether nobody held it any more: it lives for what is below it.
+    /// Whether nobody held it any more: it lives for what is below it, or
+    /// linked to it.
     #[must_use]
     pub fn is_orphaned(&self) -> bool {
         self.orphaned
@@ -185,6 +198,13 @@ impl Node {
     #[must_use]
     pub fn children(&self) -> usize {
         self.children
+    }
+
+    /// How many contexts elsewhere have it as a further parent, by
+    /// [`Context::link`], and are not done.
+    #[must_use]
+    pub fn links(&self) -> usize {
+        self.links
     }
 
     /// How many tasks and threads waited for it to be done.
@@ -210,7 +230,7 @@ impl Node {
             id: row.id,
             parent: parent.map(Node::id),
             depth: parent.map_or(0, |parent| parent.depth + 1),
-            kind: Kind::of(row.kind),
+            kind: Kind::new(row.kind, row.to),
             name: row.name,
             state: row
                 .end
@@ -218,6 +238,7 @@ impl Node {
             origin: row.end.map(|(_, origin)| origin),
             orphaned: !row.held,
             children: row.children,
+            links: row.links,
             waiters: row.listening.waiters,
             callbacks: row.listening.callbacks,
         }
@@ -235,7 +256,7 @@ impl Node {
 /// One line a context, children indented below their parent: the name, or what
 /// made it, then the id. A done one says `cancelled` or `deadline exceeded`; one
 /// that nobody holds any more, but something below it, says `orphaned`; then the
-/// numbers of waiters and callbacks. Line breaks and other control characters in a name are
+/// numbers of links to it, waiters and callbacks. Line breaks and other control characters in a name are
 /// escaped. Lines more than 32 levels down are indented no further, and begin
 /// with their depth in brackets.
 ///
@@ -361,14 +382,19 @@ impl Context {
     /// |---|---|
     /// | done before the call | that it is done |
     /// | cancelled meanwhile, itself or above it | maybe that it is done |
-    /// | done by a cancel that began above it | so; and where it began, if shown, is shown done too |
+    /// | done by a cancel from above | so; and all above it, up to where that began, say so too |
+    /// | done by another parent, of a link | so; that parent may be shown as it was before |
     ///
     /// Counts and the rest are those of the moment at which the walk came by.
     /// `background` and `todo` keep no children and show only themselves.
     ///
-    /// Takes time and memory in proportion to what it shows, constant stack, and
-    /// runs no code of users. What others drop next to where it walks is freed
-    /// when it is through.
+    /// A link is shown below the context it was derived from; its other parents
+    /// count it.
+    ///
+    /// Takes time and memory in proportion to what it shows, and constant stack.
+    /// What others drop next to where it walks is freed when it is through. A
+    /// cancelled link is kept for that long; if others drop it meanwhile, what
+    /// users gave it is dropped by this call.
     ///
     /// # Memory ordering
     ///
