@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::context::Context;
 use crate::handle::{CancelHandle, pair};
-use crate::node::{Facets, Kind};
+use crate::node::{Facets, Given, Kind};
+use crate::values::Key;
 
 /// Builds a child with several facets as one context.
 ///
@@ -26,6 +27,7 @@ use crate::node::{Facets, Kind};
 pub struct Derive<'a> {
     parent: &'a Context,
     name: Option<Cow<'static, str>>,
+    values: Vec<Given>,
 }
 
 impl Derive<'_> {
@@ -47,6 +49,64 @@ impl Derive<'_> {
         self
     }
 
+    /// Gives the context a value, found by its type.
+    ///
+    /// As [`Context::with_value`] otherwise. A second value of the same type
+    /// replaces the first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::Context;
+    ///
+    /// struct User(&'static str);
+    ///
+    /// let (request, _handle) = Context::background()
+    ///     .derive()
+    ///     .name("request")
+    ///     .value(User("ada"))
+    ///     .build();
+    /// assert_eq!(request.value::<User>().unwrap().0, "ada");
+    /// assert_eq!(request.to_string(), "background.request");
+    /// ```
+    #[doc(alias = "WithValue")]
+    pub fn value<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.give(Given::new(None, value))
+    }
+
+    /// Gives the context a value, found by `key`.
+    ///
+    /// As [`Context::with_key`] otherwise. A second value under the same key
+    /// replaces the first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::{Context, Key};
+    ///
+    /// static TENANT: Key<&str> = Key::new("tenant");
+    /// static RETRIES: Key<u32> = Key::new("retries");
+    ///
+    /// let (ctx, _handle) = Context::background()
+    ///     .derive()
+    ///     .key(&TENANT, "acme")
+    ///     .key(&RETRIES, 3)
+    ///     .build();
+    /// assert_eq!(ctx.get(&TENANT), Some(&"acme"));
+    /// assert_eq!(ctx.get(&RETRIES), Some(&3));
+    /// ```
+    pub fn key<T: Send + Sync + 'static>(self, key: &'static Key<T>, value: T) -> Self {
+        self.give(Given::new(Some(key), value))
+    }
+
+    fn give(mut self, new: Given) -> Self {
+        match self.values.iter_mut().find(|given| given.meets(&new)) {
+            Some(given) => *given = new,
+            None => self.values.push(new),
+        }
+        self
+    }
+
     /// Derives the context, with the right to cancel it.
     ///
     /// As [`Context::with_cancel`] otherwise.
@@ -61,20 +121,26 @@ impl Derive<'_> {
     /// assert!(handle.cancel());
     /// ```
     pub fn build(self) -> (Context, CancelHandle) {
-        pair(
-            self.parent
-                .node()
-                .derive_pair(Kind::Derived, Facets::CANCELABLE, self.name),
-        )
+        let parent = self.parent.node();
+        pair(if self.values.is_empty() {
+            parent.derive_pair(Kind::Derived, Facets::CANCELABLE, self.name)
+        } else {
+            parent.derive_pair_with(Kind::Derived, Facets::CANCELABLE, self.name, self.values)
+        })
     }
 }
 
+/// Prints the names of keys and types, not the values.
 impl fmt::Debug for Derive<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Derive");
         out.field("parent", &format_args!("{}", self.parent.id()));
         if let Some(name) = &self.name {
             out.field("name", name);
+        }
+        if !self.values.is_empty() {
+            let labels: Vec<&str> = self.values.iter().map(Given::label).collect();
+            out.field("values", &labels);
         }
         out.finish()
     }
@@ -97,6 +163,7 @@ impl Context {
         Derive {
             parent: self,
             name: None,
+            values: Vec::new(),
         }
     }
 }

@@ -16,8 +16,10 @@ mod protocol;
 mod run;
 mod state;
 mod sync;
+mod values;
 
 mod wait_cell;
+mod with_value;
 
 #[cfg(feature = "internal-model")]
 #[doc(hidden)]
@@ -32,3 +34,4 @@ pub use derive::Derive;
 pub use error::{CancelError, Cause, Id, Reason};
 pub use handle::{CancelHandle, DropGuard};
 pub use run::{FutureExt, WithContext};
+pub use values::Key;

@@ -6,7 +6,7 @@
 //! | `state` | see the state word | anybody with a handle, or in a walk |
 //! | `children` | see the list | anybody with a handle, walks, the reaper |
 //! | `handles` | whoever clones or drops a handle; with ORPHAN, whoever gives a lane up | the same; walks that count |
-//! | `parent`, `kind`, `facets` | the constructor | anybody who may see the node |
+//! | `parent`, `kind`, `facets`, `env` | the constructor | anybody who may see the node |
 //! | `lane` | the constructor, before the push | walks; the thread that detaches the node |
 //! | `waits` | see the list | waits with a handle, the canceller, the thread that detaches the node |
 //! | `extension` | installed once, by anybody with a handle | anybody who may see the node |
@@ -25,14 +25,19 @@
 //!   handle.
 //! - **N5** `extension` and what it points to live as long as the node.
 
+mod valued;
+
 use crate::list::{self, Head, Lane, Link, Linked};
 use crate::state::AtomicState;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{
     AtomicPtr, AtomicU32, AtomicUsize, Site, const_fn, lane_count, memory, shared_static,
 };
+use crate::values::Values;
 use std::borrow::Cow;
 use std::ptr::{NonNull, null, null_mut};
+
+pub(crate) use valued::Given;
 
 /// What a node is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +47,8 @@ pub(crate) enum Kind {
     Cancel,
     Shield,
     Derived,
+    Value,
+    Key,
 }
 
 /// What holds of a node from its making on, in bits.
@@ -54,6 +61,15 @@ impl Facets {
     pub(crate) const SHIELDED: Self = Self(1);
     /// It may be done one day: somebody can cancel it, or something above it.
     pub(crate) const CANCELABLE: Self = Self(2);
+    /// It has values of its own: `env` is a part of it.
+    pub(crate) const VALUES: Self = Self(64);
+    /// Some of them must be dropped.
+    pub(crate) const DROPS: Self = Self(128);
+
+    /// Of a child's facets, those that hold as they do for its parent.
+    pub(crate) const fn inherited(self) -> Self {
+        Self(self.0 & Self::CANCELABLE.0)
+    }
 
     pub(crate) const fn and(self, more: Self) -> Self {
         Self(self.0 | more.0)
@@ -70,9 +86,11 @@ pub(crate) struct Node {
     pub(crate) handles: AtomicU32,
     pub(crate) lane: u16,
     pub(crate) kind: Kind,
-    facets: Facets,
+    pub(crate) facets: Facets,
     pub(crate) parent: *const Node,
     extension: AtomicPtr<Extension>,
+    /// The nearest set of values, or null.
+    env: *const Values,
     // What the life of a plain node does not touch comes last.
     pub(crate) waits: Lane,
     pub(crate) number: AtomicUsize,
@@ -107,10 +125,10 @@ unsafe impl Send for Node {}
 unsafe impl Sync for Node {}
 
 shared_static! {
-    static BACKGROUND: Node = Node::new(null(), Kind::Background, Facets::NONE, 1, null_mut());
+    static BACKGROUND: Node = Node::new(null(), Kind::Background, Facets::NONE, 1, null_mut(), null());
 }
 shared_static! {
-    static TODO: Node = Node::new(null(), Kind::Todo, Facets::NONE, 1, null_mut());
+    static TODO: Node = Node::new(null(), Kind::Todo, Facets::NONE, 1, null_mut(), null());
 }
 
 const fn pointer_to(node: &'static Node) -> NonNull<Node> {
@@ -141,6 +159,7 @@ impl Node {
             facets: Facets,
             handles: u32,
             extension: *mut Extension,
+            env: *const Values,
         ) -> Self {
             Self {
                 link: Link::new(),
@@ -152,6 +171,7 @@ impl Node {
                 facets,
                 parent,
                 extension: AtomicPtr::new(extension),
+                env,
                 waits: Lane::new(),
                 number: AtomicUsize::new(0),
             }
@@ -167,11 +187,25 @@ impl Node {
         handles: u32,
         name: Option<Cow<'static, str>>,
     ) -> NonNull<Node> {
+        list::alloc(Node::below(parent, kind, facets, handles, name))
+    }
+
+    /// The same, still to be moved to where it stays.
+    #[inline(always)]
+    fn below(
+        parent: NonNull<Node>,
+        kind: Kind,
+        facets: Facets,
+        handles: u32,
+        name: Option<Cow<'static, str>>,
+    ) -> Node {
         let extension = match name {
             None => null_mut(),
             Some(_) => Extension::alloc(name).as_ptr(),
         };
-        list::alloc(Node::new(parent.as_ptr(), kind, facets, handles, extension))
+        // SAFETY: kept by whoever derives from it.
+        let env = unsafe { parent.as_ref() }.env;
+        Node::new(parent.as_ptr(), kind, facets, handles, extension, env)
     }
 
     /// `background` and `todo`: never done, never freed, without a list.
@@ -293,7 +327,7 @@ impl Node {
     ///
     /// # Safety
     ///
-    /// It is dead (N3), unlinked, and nobody can reach it any more (L6, N4).
+    /// It is dead (N3), its values are dropped, it is unlinked, and nobody can reach it any more (L6, N4).
     pub(crate) unsafe fn free(at: NonNull<Node>) {
         // SAFETY: still valid here.
         let node = unsafe { at.as_ref() };
@@ -312,7 +346,7 @@ impl Node {
             unsafe { memory::free(extension) };
         }
         // SAFETY: by the caller.
-        unsafe { memory::free(at) };
+        unsafe { Node::free_memory(at) };
     }
 }
 

@@ -98,3 +98,30 @@ pub(crate) fn wait(wait: Cancelled<'_>) {
         }
     }
 }
+
+/// A value whose drop must come after all reads of it.
+pub(crate) struct Guarded {
+    #[cfg(crossbeam_loom)]
+    cell: loom::cell::UnsafeCell<()>,
+}
+
+impl Guarded {
+    pub(crate) fn new() -> Guarded {
+        Guarded {
+            #[cfg(crossbeam_loom)]
+            cell: loom::cell::UnsafeCell::new(()),
+        }
+    }
+
+    pub(crate) fn read(&self) {
+        #[cfg(crossbeam_loom)]
+        self.cell.with(|_| ());
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        #[cfg(crossbeam_loom)]
+        self.cell.with_mut(|_| ());
+    }
+}

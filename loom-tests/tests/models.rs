@@ -63,4 +63,8 @@ tests! {
     wait_repoll_vs_cancel
     wait_and_last_handle_vs_cancel
     wait_vs_two_cancels
+    value_lookup_vs_lookup
+    value_lookup_vs_drop
+    value_drop_vs_drop
+    value_drop_vs_lookup
 }

@@ -17,6 +17,14 @@ enum End<'n> {
     Record(&'n Record),
 }
 
+/// One node of a path.
+pub(crate) struct Part<'n> {
+    pub(crate) kind: Kind,
+    pub(crate) name: Option<&'n str>,
+    /// The key or type of its value.
+    pub(crate) of: &'static str,
+}
+
 impl NodeRef {
     /// The node where the cancel began, and what is written there.
     fn end(&self) -> Option<(&Node, End<'_>)> {
@@ -67,12 +75,16 @@ impl NodeRef {
         })
     }
 
-    /// Kind and name of every node from the root down to this one.
-    pub(crate) fn path(&self) -> Vec<(Kind, Option<&str>)> {
+    /// Every node from the root down to this one.
+    pub(crate) fn path(&self) -> Vec<Part<'_>> {
         let mut path = Vec::new();
         let mut at = Some(self.node());
         while let Some(node) = at {
-            path.push((node.kind, node.name()));
+            path.push(Part {
+                kind: node.kind,
+                name: node.name(),
+                of: node.value_label(),
+            });
             at = node.above();
         }
         path.reverse();

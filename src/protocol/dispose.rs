@@ -1,10 +1,15 @@
 //! The end of what users gave: dropped last, outside everything, in a loop.
 //!
-//! The drop of a cause may run any code, and may drop other contexts, whose
-//! causes may hold further ones. What comes up while this thread is already
-//! dropping is queued for that outer loop, so a chain of any length takes
-//! constant stack (V8). A panic stops none of the others (V14).
+//! The drop of a cause or of a value may run any code, and may drop other
+//! contexts, whose causes and values may hold further ones. What comes up while
+//! this thread is already dropping is queued for that outer loop, so a chain of
+//! any length takes constant stack (V8). A panic stops none of the others (V14).
+//!
+//! A dead node with values is buried after they are dropped, as then anybody
+//! may free it. So a nested release leaves it to the outer loop whole.
 
+use super::release;
+use crate::node::Node;
 use crate::state::OwnedRecord;
 use crate::sync::local_flag;
 use std::any::Any;
@@ -12,30 +17,48 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null_mut};
 
+/// What is still to be dropped.
+pub(super) enum Garbage {
+    Record(OwnedRecord),
+    /// A dead node, not buried, and this thread's to bury (T7): its values go
+    /// first.
+    Node(NonNull<Node>),
+}
+
 local_flag! {
     /// The queue of the outer loop on this thread, in that loop's own frame;
     /// null while there is none. Without a destructor, so that it is there to
     /// the very end of a thread.
-    static QUEUE: Cell<*mut Vec<OwnedRecord>> = Cell::new(null_mut());
+    static QUEUE: Cell<*mut Vec<Garbage>> = Cell::new(null_mut());
 }
 
-/// Drops what a release has taken out, or leaves it to the loop this runs in.
+/// Drops what a release has taken out, the node `first` before the rest, or
+/// leaves it to the loop this runs in.
 #[cold]
-pub(super) fn drop_all(mut records: Vec<OwnedRecord>) {
+pub(super) fn drop_all(first: Option<NonNull<Node>>, mut garbage: Vec<Garbage>) {
     if let Some(queue) = NonNull::new(QUEUE.with(Cell::get)) {
         // SAFETY: the frame of the outer loop is below us on this thread's
         // stack, and that loop holds no reference while it runs user's code.
         let queue = unsafe { &mut *queue.as_ptr() };
-        queue.append(&mut records);
+        queue.append(&mut garbage);
+        queue.extend(first.map(Garbage::Node));
         return;
     }
-    let queue: *mut Vec<OwnedRecord> = &raw mut records;
+    let queue: *mut Vec<Garbage> = &raw mut garbage;
     QUEUE.with(|outer| outer.set(queue));
     let mut panics = Panics::new();
-    // SAFETY: a place in this frame; other references to it do not outlast the
-    // calls that made them.
-    while let Some(record) = unsafe { &mut *queue }.pop() {
-        panics.catch(|| drop(record));
+    let mut next = first.map(Garbage::Node);
+    loop {
+        // SAFETY: a place in this frame; other references to it do not outlast
+        // the calls that made them.
+        let Some(garbage) = next.take().or_else(|| unsafe { &mut *queue }.pop()) else {
+            break;
+        };
+        match garbage {
+            Garbage::Record(record) => panics.catch(|| drop(record)),
+            // SAFETY: dead and ours; the queue as above.
+            Garbage::Node(at) => unsafe { release::end(at, queue, &mut panics) },
+        }
     }
     QUEUE.with(|outer| outer.set(null_mut()));
     panics.resume();

@@ -11,7 +11,8 @@
 //! | wait | `wait` | push on the node's wait lane, then look whether it is done |
 //! | drop | `release` | bury the node; what its parent was kept for goes too |
 //! | ask | `ask` | read the state word, follow one hop |
-//! | user's values go | `dispose` | last of all, outside everything |
+//! | hand values down | `value` | find the nearest set, go up from there (see `values`) |
+//! | what users gave goes | `dispose` | last of all, outside everything |
 //!
 //! # Invariants
 //!
@@ -34,7 +35,7 @@
 //! - **T7** A node that has no handle is detached exactly once: at once if it
 //!   never had a child, else by whoever gives the last of its lanes up (N2).
 //! - **T8** No user's code runs under a pin or in a role: wakers, and the drop
-//!   of wakers and causes, come after.
+//!   of wakers, causes and values, come after.
 //!
 //! # Picture
 //!
@@ -60,6 +61,7 @@ mod cancel;
 mod dispose;
 mod mark;
 mod release;
+mod value;
 mod wait;
 
 pub(crate) use wait::Wait;

@@ -15,14 +15,15 @@
 //! | ORPHAN + n | n of (lanes not given up, orphaning under way) |
 //! | 0 | being buried, or dead |
 //!
-//! What users gave is dropped after all of that (see `dispose`).
+//! What users gave is dropped after all of that, but the values of a dead node
+//! before it is buried, in between (see `dispose`).
 //!
-//! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `orphan_vs_child_drop`.
+//! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `orphan_vs_child_drop`,
+//! `value_drop_vs_lookup`.
 
-use super::dispose;
+use super::dispose::{self, Garbage, Panics};
 use crate::list::{self, Head, LazyPin, Reaped};
-use crate::node::{Node, ORPHAN};
-use crate::state::OwnedRecord;
+use crate::node::{Facets, Node, ORPHAN};
 use crate::sync::Ordering::{AcqRel, Relaxed};
 use crate::sync::Site;
 use crate::wait_cell::Waiter;
@@ -42,7 +43,8 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
         .children
         .peek()
         .has(Head::PARENT | Head::SPLIT | Head::WAITED)
-        && !node.state.owns_record();
+        && !node.state.owns_record()
+        && !node.is(Facets::DROPS);
     if let (true, Some(parent)) = (plain, node.attached_to()) {
         // Relaxed: for those who count; nobody else has a use for it.
         node.handles.store(0, Relaxed, Site::HandleZero);
@@ -68,7 +70,7 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
 unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
     // SAFETY: not buried yet, and the caller is the one to do it.
     let node = unsafe { at.as_ref() };
-    let mut records = Vec::new();
+    let mut garbage = Vec::new();
     let head = node.children.peek();
     let dead = if head.has(Head::PARENT | Head::SPLIT) {
         orphan(node, head)
@@ -79,11 +81,38 @@ unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
     };
     let mut next = dead.then_some(at);
     while let Some(at) = next {
+        // SAFETY: dead and not buried.
+        if unsafe { at.as_ref() }.is(Facets::DROPS) {
+            break;
+        }
         // SAFETY: dead, not buried, and ours to bury (T7).
-        next = unsafe { bury(at, &mut records) };
+        next = unsafe { bury(at, &mut garbage) };
     }
-    if !records.is_empty() {
-        dispose::drop_all(records);
+    if next.is_some() || !garbage.is_empty() {
+        dispose::drop_all(next, garbage);
+    }
+}
+
+/// Ends a dead node: drops its values, then buries it, and so on up the chain
+/// as long as that is the caller's to do.
+///
+/// # Safety
+///
+/// The node is dead (N3), not buried, and the caller's to bury (T7). `queue` is
+/// that of this thread, and nobody else uses it but user's code that runs here.
+pub(super) unsafe fn end(at: NonNull<Node>, queue: *mut Vec<Garbage>, panics: &mut Panics) {
+    let mut next = Some(at);
+    while let Some(at) = next {
+        // SAFETY: dead and not buried.
+        let values = unsafe { at.as_ref() }.values_to_drop();
+        for number in 0..values {
+            // SAFETY: dead, not buried, and ours; each value once.
+            panics.catch(|| unsafe { Node::drop_value(at, number) });
+        }
+        // SAFETY: by the caller; no user's code runs below.
+        let queue = unsafe { &mut *queue };
+        // SAFETY: dead, not buried, and ours to bury (T7).
+        next = unsafe { bury(at, queue) };
     }
 }
 
@@ -128,11 +157,11 @@ fn give_up(node: &Node, lanes: u32) -> bool {
 /// # Safety
 ///
 /// The node is dead (N3), not buried, and the caller's to bury (T7).
-unsafe fn bury(at: NonNull<Node>, records: &mut Vec<OwnedRecord>) -> Option<NonNull<Node>> {
+unsafe fn bury(at: NonNull<Node>, garbage: &mut Vec<Garbage>) -> Option<NonNull<Node>> {
     // SAFETY: not buried yet.
     let node = unsafe { at.as_ref() };
     // SAFETY: no handle is left here or below, so nobody reads the record (S4).
-    records.extend(unsafe { node.state.take_record() });
+    garbage.extend(unsafe { node.state.take_record() }.map(Garbage::Record));
     let mut pin = LazyPin::new();
     if node.waits.was_used() {
         // SAFETY: no handle is left, so every wait is buried and nobody buries
@@ -146,7 +175,9 @@ unsafe fn bury(at: NonNull<Node>, records: &mut Vec<OwnedRecord>) -> Option<NonN
     };
     let number = usize::from(node.lane);
     let lane = parent.lane(number);
+    // A pointer to all of the parent, also if it is part of something larger.
+    let above = NonNull::new(node.parent.cast_mut());
     // SAFETY: the node is linked there, and ours to give up.
     let reaped = unsafe { lane.bury::<Node>(at.cast(), list::batch(number != 0), &mut pin) };
-    (reaped == Reaped::Emptied && give_up(parent, 1)).then(|| NonNull::from(parent))
+    above.filter(|_| reaped == Reaped::Emptied && give_up(parent, 1))
 }

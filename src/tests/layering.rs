@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["sync"],
     &["error"],
     &["state", "list"],
-    &["wait_cell"],
+    &["wait_cell", "values"],
     &["node"],
     &["protocol"],
     HANDLES,
@@ -29,6 +29,7 @@ const HANDLES: &[&str] = &[
     "cancelled",
     "blocking",
     "run",
+    "with_value",
 ];
 
 /// Crates that only the facade names.
@@ -40,7 +41,9 @@ const UNSAFE_ROOMS: &[&str] = &[
     "list/",
     "state.rs",
     "wait_cell.rs",
+    "values/",
     "node.rs",
+    "node/",
     "protocol/",
     "run.rs",
 ];

@@ -19,4 +19,5 @@ mod run;
 mod source_paths;
 mod stress;
 mod tools;
+mod values;
 mod wait;

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod detach;
+mod value;
 mod wait;
 
 use crate::{Epochs, Model};
@@ -65,4 +66,8 @@ models! {
     wait::wait_repoll_vs_cancel, 2, 2, Kept, "a wait polled again with another waker wakes the last one (V16)";
     wait::wait_and_last_handle_vs_cancel, 2, 2, Kept, "the node goes with the wait while the parent is cancelled";
     wait::wait_vs_two_cancels, 3, 1, Kept, "a loser that marks first takes no wake-up from the winner (T5)";
+    value::value_lookup_vs_lookup, 2, 2, Kept, "two lookups make the same index, each finds what is there (V20, E3)";
+    value::value_lookup_vs_drop, 3, 1, Kept, "so they do while handles above are dropped (E1)";
+    value::value_drop_vs_drop, 2, 2, Kept, "a value is dropped once, after all that was done with it (V20)";
+    value::value_drop_vs_lookup, 2, 2, Kept, "the same where two children keep its context (V20, T7)";
 }
