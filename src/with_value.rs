@@ -15,7 +15,9 @@ impl Context {
     /// value can be read before and after, and never changes. It is dropped
     /// when nobody holds a context any more that could see it, by the thread
     /// that gives up the last one. If several threads give up the last ones in
-    /// the same moment, it is one of them.
+    /// the same moment, it is one of them. What goes while the thread is in the
+    /// drop of another value or cause is dropped when that has returned, so
+    /// chains of any length take constant stack.
     ///
     /// One allocation holds the context and the value.
     ///
