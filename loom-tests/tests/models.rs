@@ -67,4 +67,5 @@ tests! {
     value_lookup_vs_drop
     value_drop_vs_drop
     value_drop_vs_lookup
+    value_orphan_vs_lookup
 }

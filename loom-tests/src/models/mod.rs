@@ -70,4 +70,5 @@ models! {
     value::value_lookup_vs_drop, 3, 1, Kept, "so they do while handles above are dropped (E1)";
     value::value_drop_vs_drop, 2, 2, Kept, "a value is dropped once, after all that was done with it (V20)";
     value::value_drop_vs_lookup, 2, 2, Kept, "the same where two children keep its context (V20, T7)";
+    value::value_orphan_vs_lookup, 2, 2, Kept, "and where its context's last handle and the child's go at once (V20, T7)";
 }

@@ -61,3 +61,15 @@ pub(crate) fn value_drop_vs_lookup() {
     };
     race(move || seen(one), move || seen(two));
 }
+
+pub(crate) fn value_orphan_vs_lookup() {
+    let ctx = Context::background().with_value(Guarded::new());
+    let child = ctx.with_cancel().0;
+    race(
+        move || drop(ctx),
+        move || {
+            child.value::<Guarded>().expect("it was set above").read();
+            drop(child);
+        },
+    );
+}
