@@ -118,6 +118,22 @@ fn main() {
             }),
         )
     });
+    bench.ask("derive with a value that must be dropped, drop", |q| {
+        let (ctx, chain) = line(3, false);
+        q.ours(looped(&bench, move |n| {
+            for number in 0..n {
+                drop(black_box(ctx.with_value(Box::new(number))));
+            }
+        }))
+        .contender(
+            CHAIN,
+            looped(&bench, move |n| {
+                for number in 0..n {
+                    drop(black_box(link(Some(&chain), 0, Box::new(number))));
+                }
+            }),
+        )
+    });
     bench.finish();
 }
 

@@ -327,26 +327,42 @@ impl Node {
     ///
     /// # Safety
     ///
-    /// It is dead (N3), its values are dropped, it is unlinked, and nobody can reach it any more (L6, N4).
+    /// It is dead (N3), its values are dropped, it is unlinked, and nobody can
+    /// reach it any more (L6, N4).
     pub(crate) unsafe fn free(at: NonNull<Node>) {
         // SAFETY: still valid here.
         let node = unsafe { at.as_ref() };
         // Relaxed: whoever frees a node comes after all its users.
         let extension = node.extension.load(Relaxed, Site::FreeLoad);
         if let Some(extension) = NonNull::new(extension) {
-            // SAFETY: still valid here (N5).
-            let lanes = unsafe { extension.as_ref() }
-                .lanes
-                .load(Relaxed, Site::FreeLoad);
-            if let Some(lanes) = NonNull::new(lanes) {
-                // SAFETY: the node's own, and it goes (N5).
-                unsafe { Lanes::free(lanes) };
-            }
-            // SAFETY: the same.
-            unsafe { memory::free(extension) };
+            // SAFETY: the node's own, and it goes (N5).
+            unsafe { Node::free_extension(extension) };
         }
-        // SAFETY: by the caller.
-        unsafe { Node::free_memory(at) };
+        if node.is(Facets::VALUES) {
+            // SAFETY: by the caller.
+            unsafe { Node::free_with_values(at) };
+        } else {
+            // SAFETY: by the caller.
+            unsafe { memory::free(at) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As `free`; the extension is that of the node that is freed.
+    #[cold]
+    #[inline(never)]
+    unsafe fn free_extension(extension: NonNull<Extension>) {
+        // SAFETY: still valid here (N5).
+        let lanes = unsafe { &extension.as_ref().lanes };
+        // Relaxed: as in `free`.
+        let lanes = lanes.load(Relaxed, Site::FreeLoad);
+        if let Some(lanes) = NonNull::new(lanes) {
+            // SAFETY: the node's own, and it goes (N5).
+            unsafe { Lanes::free(lanes) };
+        }
+        // SAFETY: the same.
+        unsafe { memory::free(extension) };
     }
 }
 

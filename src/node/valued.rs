@@ -249,24 +249,22 @@ impl Node {
         }
     }
 
-    /// Frees the memory of the node, with its set if it has one.
+    /// Frees a node that has values of its own.
     ///
     /// # Safety
     ///
     /// As `Node::free`; the values are dropped.
-    pub(super) unsafe fn free_memory(at: NonNull<Node>) {
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn free_with_values(at: NonNull<Node>) {
         // SAFETY: still valid here.
-        match unsafe { at.as_ref() }.own_values() {
-            // SAFETY: by the caller.
-            None => unsafe { memory::free(at) },
-            Some(values) => {
-                let free = values.how.free;
-                // SAFETY: by the caller.
-                unsafe { values.free_index() };
-                // SAFETY: by the caller; `at` is a pointer to all of it.
-                unsafe { free(at.cast()) };
-            }
-        }
+        let values = unsafe { at.as_ref() }.own_values();
+        let values = values.expect("only called for a node with values");
+        let free = values.how.free;
+        // SAFETY: by the caller.
+        unsafe { values.free_index() };
+        // SAFETY: by the caller; `at` is a pointer to all of it.
+        unsafe { free(at.cast()) };
     }
 }
 
