@@ -1,11 +1,8 @@
-//! Values: who sees which, and for how long.
+//! Values: who sees which.
 
-use super::tools::{OnDrop, Random, big, in_time, message, on_small_stack, once, peek, start};
-use crate::{CancelHandle, Context, Key, model};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex};
-use std::thread::{self, ThreadId};
+use super::tools::{Drops, Random, in_time, peek, start};
+use crate::{CancelHandle, Context, Key};
+use std::sync::{Arc, Barrier};
 
 static K1: Key<u32> = Key::new("k1");
 static K2: Key<u64> = Key::new("k2");
@@ -30,28 +27,6 @@ fn keys(ctx: &Context) -> [Option<u64>; 3] {
         ctx.get(&K2).copied(),
         ctx.get(&K3).copied(),
     ]
-}
-
-/// Counts drops, and says on which thread the last one was.
-#[derive(Clone, Default)]
-struct Drops(Arc<(AtomicUsize, Mutex<Option<ThreadId>>)>);
-
-impl Drops {
-    fn value(&self) -> OnDrop<impl Fn() + Send + Sync + 'static> {
-        let drops = self.clone();
-        OnDrop(move || {
-            drops.0.0.fetch_add(1, Ordering::SeqCst);
-            *drops.0.1.lock().unwrap() = Some(thread::current().id());
-        })
-    }
-
-    fn count(&self) -> usize {
-        self.0.0.load(Ordering::SeqCst)
-    }
-
-    fn thread(&self) -> Option<ThreadId> {
-        *self.0.1.lock().unwrap()
-    }
 }
 
 // G56 to G59, G63, C10.
@@ -287,192 +262,6 @@ fn values_are_aligned() {
     assert_eq!(ctx.value(), Some(&[7_u8; 3]));
 }
 
-// V20: once, when the last that can see it goes, and on that thread.
-#[test]
-fn a_value_goes_with_the_last_context_that_sees_it() {
-    let drops = Drops::default();
-    let (top, _handle) = root();
-    let ctx = top.with_value(drops.value());
-    let (below, cancel) = ctx.with_cancel();
-    let leaf = below.with_key(&K1, 1).without_cancel();
-    drop(ctx.clone());
-    drop(ctx);
-    drop(below);
-    cancel.cancel();
-    drop(cancel);
-    assert_eq!(drops.count(), 0);
-    let thread = start(move || {
-        assert_eq!(leaf.get(&K1), Some(&1));
-        drop(leaf);
-        thread::current().id()
-    });
-    let thread = thread.join().unwrap();
-    assert_eq!(drops.count(), 1);
-    assert_eq!(drops.thread(), Some(thread));
-    // The parent is alive, and waits for nothing.
-    assert_eq!(top.live_children(), 0);
-}
-
-// V20: at once, however few children of a live parent died so far.
-#[test]
-fn a_value_does_not_wait_for_the_reaper() {
-    let drops = Drops::default();
-    let (top, _handle) = root();
-    for count in 1..=100 {
-        drop(top.with_value(drops.value()));
-        assert_eq!(drops.count(), count);
-    }
-    let kept: Vec<Context> = (0..10).map(|_| top.with_value(drops.value())).collect();
-    assert_eq!(drops.count(), 100);
-    drop(kept);
-    assert_eq!(drops.count(), 110);
-}
-
-// V8, V20: a value holds a context whose value holds one, and so on.
-#[test]
-fn a_long_chain_of_values_is_dropped_on_a_small_stack() {
-    struct Holds(
-        #[expect(dead_code, reason = "held, not read")] Option<Context>,
-        Drops,
-    );
-    impl Drop for Holds {
-        fn drop(&mut self) {
-            self.1.0.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-    let _one_by_one = big();
-    on_small_stack(|| {
-        let drops = Drops::default();
-        let mut last = None;
-        for number in 0..1_000_000 {
-            let holds = Holds(last.take(), drops.clone());
-            last = Some(match number % 3 {
-                0 => root().0.with_value(holds),
-                1 => Context::background().with_value(holds),
-                _ => Context::background().derive().value(holds).build().0,
-            });
-        }
-        drop(last);
-        assert_eq!(drops.count(), 1_000_000);
-    });
-}
-
-// V8, P62: a deep chain of contexts with values, from either end, and a lookup.
-#[test]
-fn a_deep_chain_with_values_is_used_on_a_small_stack() {
-    const DEEP: usize = 200_000;
-    let _one_by_one = big();
-    on_small_stack(|| {
-        let drops = Drops::default();
-        for leaf_first in [true, false] {
-            let (top, handle) = root();
-            let mut nodes = vec![top.with_key(&K1, 1)];
-            for _ in 0..DEEP {
-                let below = nodes.last().unwrap().with_value(drops.value());
-                nodes.push(below);
-            }
-            let leaf = nodes.last().unwrap();
-            assert_eq!(leaf.get(&K1), Some(&1));
-            assert!(leaf.value::<Missing>().is_none());
-            handle.cancel();
-            assert!(leaf.is_cancelled());
-            if leaf_first {
-                while nodes.pop().is_some() {}
-            } else {
-                nodes.into_iter().for_each(drop);
-            }
-            assert_eq!(top.live_children(), 0);
-        }
-        assert_eq!(drops.count(), 2 * DEEP);
-    });
-}
-
-// V14, V15: the drop of a value uses the tree, and drops other contexts.
-#[test]
-fn a_value_may_use_the_tree_in_its_drop() {
-    in_time(|| {
-        let (top, handle) = root();
-        let drops = Drops::default();
-        let other = root().0.with_value(drops.value()).with_cancel().0;
-        let at = top.clone();
-        let sibling = top.with_value(drops.value());
-        let ctx = top.with_value(OnDrop(once({
-            let drops = drops.clone();
-            move || {
-                assert_eq!(at.live_children(), 1, "this one is dead already");
-                drop((other, sibling));
-                assert!(handle.cancel());
-                let child = at.with_value(drops.value());
-                assert!(child.is_cancelled() && child.value::<Missing>().is_none());
-                assert!(child.with_cancel().0.error().is_some());
-            }
-        })));
-        drop(ctx);
-        assert!(top.is_cancelled());
-        assert_eq!(drops.count(), 3);
-    });
-}
-
-// V14: of several that panic the first panic is resumed, and all are dropped.
-#[test]
-fn a_value_that_panics_in_its_drop_stops_no_other() {
-    let left = drops_with_panics(|top, drops| {
-        let value = |number: u32| {
-            let counts = drops.value();
-            OnDrop(once(move || {
-                drop(counts);
-                std::panic::panic_any(number);
-            }))
-        };
-        let leaf = top.with_value(value(3)).with_cancel().0;
-        let leaf = leaf.with_value(value(2)).without_cancel();
-        let builder = leaf.derive().value(value(1)).value(drops.value());
-        builder.value([value(9)]).build().0
-    });
-    assert_eq!(left, 0);
-}
-
-/// Drops what `make` does, on a thread that unwinds and on one that does not.
-/// How many contexts are left.
-fn drops_with_panics(make: impl Fn(&Context, &Drops) -> Context) -> usize {
-    let (top, _handle) = root();
-    for unwinding in [false, true] {
-        let drops = Drops::default();
-        let leaf = make(&top, &drops);
-        let panic = catch_unwind(AssertUnwindSafe(move || {
-            let _leaf = leaf;
-            if unwinding {
-                panic!("work");
-            }
-        }));
-        let panic = panic.unwrap_err();
-        if unwinding {
-            assert_eq!(message(&*panic), "work");
-        } else {
-            assert_eq!(panic.downcast_ref(), Some(&1_u32));
-        }
-        assert_eq!(drops.count(), 5);
-    }
-    top.live_children()
-}
-
-// V10: values without a drop die as any child does.
-#[test]
-fn contexts_with_values_leave_nothing_behind() {
-    let (top, _handle) = root();
-    drop(top.with_value(One(1)));
-    for number in 0..10_000_u32 {
-        let ctx = top.with_value(One(number)).with_key(&K1, number);
-        let leaf = (0..20).fold(ctx, |ctx, _| ctx.with_value(Two(number)));
-        assert!(leaf.value::<Missing>().is_none());
-        assert_eq!(leaf.get(&K1), Some(&number));
-        let (leaf, _) = leaf.derive().value(format!("{number}")).build();
-        assert_eq!(leaf.value::<String>().unwrap(), &number.to_string());
-        assert!(model::unreaped(&top) <= model::BATCH);
-    }
-    assert_eq!(top.live_children(), 0);
-}
-
 /// As many types as numbers below 16.
 struct Slot<const N: usize>(usize);
 
@@ -595,34 +384,6 @@ fn threads_look_up_at_once() {
                 thread.join().unwrap();
             }
             assert_eq!(drops.count(), 1, "round {round}");
-        }
-    });
-}
-
-// V20: the last of many handles, on many threads at once.
-#[test]
-fn a_value_is_dropped_once_by_threads_that_leave_together() {
-    in_time(|| {
-        for _ in 0..500 {
-            let drops = Drops::default();
-            let ctx = root().0.with_value(drops.value());
-            let barrier = Arc::new(Barrier::new(3));
-            let threads: Vec<_> = (0..3)
-                .map(|n| {
-                    let (ctx, barrier) = (ctx.clone(), barrier.clone());
-                    start(move || {
-                        let child = ctx.with_cancel().0.with_key(&K1, n);
-                        drop(ctx);
-                        barrier.wait();
-                        drop(child);
-                    })
-                })
-                .collect();
-            drop(ctx);
-            for thread in threads {
-                thread.join().unwrap();
-            }
-            assert_eq!(drops.count(), 1);
         }
     });
 }
