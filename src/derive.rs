@@ -27,6 +27,7 @@ use crate::values::Key;
 pub struct Derive<'a> {
     parent: &'a Context,
     name: Option<Cow<'static, str>>,
+    facets: Facets,
     values: Vec<Given>,
 }
 
@@ -107,6 +108,30 @@ impl Derive<'_> {
         self
     }
 
+    /// Keeps cancels from above out: as
+    /// [`without_cancel`](Context::without_cancel), with a handle of its own.
+    ///
+    /// Names and values go through; cancel, reason and cause do not, whatever
+    /// the parent does. What is derived from the new context starts clean.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::Context;
+    ///
+    /// let (request, handle) = Context::background().with_cancel();
+    /// let (flush, stop_flush) = request.derive().name("flush").shield().build();
+    /// handle.cancel();
+    /// assert!(!flush.is_cancelled());
+    /// stop_flush.cancel();
+    /// assert!(flush.is_cancelled());
+    /// ```
+    #[doc(alias = "without_cancel")]
+    pub fn shield(mut self) -> Self {
+        self.facets = self.facets.and(Facets::SHIELDED);
+        self
+    }
+
     /// Derives the context, with the right to cancel it.
     ///
     /// As [`Context::with_cancel`] otherwise.
@@ -123,9 +148,9 @@ impl Derive<'_> {
     pub fn build(self) -> (Context, CancelHandle) {
         let parent = self.parent.node();
         pair(if self.values.is_empty() {
-            parent.derive_pair(Kind::Derived, Facets::CANCELABLE, self.name)
+            parent.derive_pair(Kind::Derived, self.facets, self.name)
         } else {
-            parent.derive_pair_with(Kind::Derived, Facets::CANCELABLE, self.name, self.values)
+            parent.derive_pair_with(Kind::Derived, self.facets, self.name, self.values)
         })
     }
 }
@@ -163,6 +188,7 @@ impl Context {
         Derive {
             parent: self,
             name: None,
+            facets: Facets::CANCELABLE,
             values: Vec::new(),
         }
     }

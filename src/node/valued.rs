@@ -64,6 +64,8 @@ impl Given {
 
 // SAFETY: a node comes first, with its link first, and the layout is C's.
 unsafe impl<T: Send + Sync + 'static> Linked for ValueNode<T> {
+    const WALKED_WHEN_CLOSED: bool = Node::WALKED_WHEN_CLOSED;
+
     unsafe fn free(link: NonNull<Link>) {
         // SAFETY: by the caller.
         unsafe { memory::free(link.cast::<Self>()) };
@@ -72,6 +74,8 @@ unsafe impl<T: Send + Sync + 'static> Linked for ValueNode<T> {
 
 // SAFETY: a node comes first, with its link first, and the layout is C's.
 unsafe impl Linked for ManyNode {
+    const WALKED_WHEN_CLOSED: bool = Node::WALKED_WHEN_CLOSED;
+
     unsafe fn free(link: NonNull<Link>) {
         // SAFETY: by the caller.
         unsafe { memory::free(link.cast::<Self>()) };

@@ -12,67 +12,116 @@ use super::release;
 use crate::node::Node;
 use crate::state::OwnedRecord;
 use crate::sync::local_flag;
+use crate::wait_cell::Chain;
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null_mut};
 
-/// What is still to be dropped.
-pub(super) enum Garbage {
-    Record(OwnedRecord),
-    /// A dead node, not buried, and this thread's to bury (T7): its values go
+/// What users gave, taken out of nodes that end.
+pub(super) struct Garbage {
+    /// The causes of cancels.
+    pub(super) records: Vec<OwnedRecord>,
+    /// Callbacks that will never run.
+    pub(super) unrun: Chain,
+    /// Dead nodes, not buried, and this thread's to bury (T7): their values go
     /// first.
+    nodes: Vec<NonNull<Node>>,
+}
+
+impl Garbage {
+    pub(super) fn new() -> Self {
+        Self {
+            records: Vec::new(),
+            unrun: Chain::new(),
+            nodes: Vec::new(),
+        }
+    }
+
+    /// Nothing to drop, as a release finds. It adds no nodes.
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.unrun.is_empty()
+    }
+
+    /// One thing to drop.
+    fn next(&mut self) -> Option<Item> {
+        let record = self.records.pop().map(Item::Record);
+        record
+            .or_else(|| self.unrun.split_first().map(Item::Unrun))
+            .or_else(|| self.nodes.pop().map(Item::Node))
+    }
+}
+
+/// One thing to drop.
+enum Item {
+    Record(OwnedRecord),
+    /// A chain of one.
+    Unrun(Chain),
     Node(NonNull<Node>),
 }
 
 local_flag! {
-    /// The queue of the outer loop on this thread, in that loop's own frame;
+    /// The garbage of the outer loop on this thread, in that loop's own frame;
     /// null while there is none. Without a destructor, so that it is there to
     /// the very end of a thread.
-    static QUEUE: Cell<*mut Vec<Garbage>> = Cell::new(null_mut());
+    static OUTER: Cell<*mut Garbage> = Cell::new(null_mut());
 }
 
-/// Drops what a release has taken out, the node `first` before the rest, or
-/// leaves it to the loop this runs in.
+/// Drops what a release has taken out, the values of the dead node `first`
+/// before the rest, or leaves it to the loop this runs in. `first` is the
+/// caller's to bury (T7), which is done here.
+pub(super) fn drop_all(first: Option<NonNull<Node>>, garbage: Garbage) {
+    if first.is_some() || !garbage.is_empty() {
+        drop_some(first, garbage);
+    }
+}
+
 #[cold]
-pub(super) fn drop_all(first: Option<NonNull<Node>>, mut garbage: Vec<Garbage>) {
-    if let Some(queue) = NonNull::new(QUEUE.with(Cell::get)) {
+fn drop_some(first: Option<NonNull<Node>>, mut garbage: Garbage) {
+    if let Some(outer) = NonNull::new(OUTER.with(Cell::get)) {
         // SAFETY: the frame of the outer loop is below us on this thread's
         // stack, and that loop holds no reference while it runs user's code.
-        let queue = unsafe { &mut *queue.as_ptr() };
-        queue.append(&mut garbage);
-        queue.extend(first.map(Garbage::Node));
+        let outer = unsafe { &mut *outer.as_ptr() };
+        outer.records.append(&mut garbage.records);
+        outer.unrun.append(garbage.unrun);
+        outer.nodes.extend(first);
         return;
     }
-    let queue: *mut Vec<Garbage> = &raw mut garbage;
-    QUEUE.with(|outer| outer.set(queue));
+    let all: *mut Garbage = &raw mut garbage;
+    OUTER.with(|outer| outer.set(all));
     let mut panics = Panics::new();
-    let mut next = first.map(Garbage::Node);
+    let mut next = first.map(Item::Node);
     loop {
         // SAFETY: a place in this frame; other references to it do not outlast
         // the calls that made them.
-        let Some(garbage) = next.take().or_else(|| unsafe { &mut *queue }.pop()) else {
+        let Some(item) = next.take().or_else(|| unsafe { &mut *all }.next()) else {
             break;
         };
-        match garbage {
-            Garbage::Record(record) => panics.catch(|| drop(record)),
-            // SAFETY: dead and ours; the queue as above.
-            Garbage::Node(at) => unsafe { release::end(at, queue, &mut panics) },
+        match item {
+            Item::Record(record) => panics.catch(|| drop(record)),
+            Item::Unrun(mut callback) => panics.catch(|| callback.drop_unrun()),
+            // SAFETY: dead and ours; the garbage as above.
+            Item::Node(at) => unsafe { release::end(at, all, &mut panics) },
         }
     }
-    QUEUE.with(|outer| outer.set(null_mut()));
+    OUTER.with(|outer| outer.set(null_mut()));
     panics.resume();
 }
 
 /// Drops what is the user's. While this thread unwinds, a panic in it is
 /// reported and goes no further: it would abort.
 pub(super) fn drop_one<T>(value: T) {
+    run_one(|| drop(value));
+}
+
+/// The same for a drop that is not that of a value.
+pub(super) fn run_one(f: impl FnOnce()) {
     if std::thread::panicking() {
         let mut panics = Panics::new();
-        panics.catch(|| drop(value));
+        panics.catch(f);
         panics.resume();
     } else {
-        drop(value);
+        f();
     }
 }
 

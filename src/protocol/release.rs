@@ -21,12 +21,12 @@
 //! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `orphan_vs_child_drop`,
 //! `value_drop_vs_lookup`.
 
+use super::cancel;
 use super::dispose::{self, Garbage, Panics};
 use crate::list::{self, Head, LazyPin, Reaped};
 use crate::node::{Facets, Node, ORPHAN};
 use crate::sync::Ordering::{AcqRel, Relaxed};
 use crate::sync::Site;
-use crate::wait_cell::Waiter;
 use std::ptr::NonNull;
 
 /// Ends a node, or orphans it.
@@ -39,10 +39,10 @@ use std::ptr::NonNull;
 pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
     // SAFETY: not buried yet, and the caller is the one to do it.
     let node = unsafe { at.as_ref() };
-    let plain = !node
-        .children
-        .peek()
-        .has(Head::PARENT | Head::SPLIT | Head::WAITED)
+    let head = node.children.peek();
+    let called = head.has(Head::WAITED) && node.waits.peek().has(Head::CALLED);
+    let plain = !called
+        && !head.has(Head::PARENT | Head::SPLIT)
         && !node.state.owns_record()
         && !node.is(Facets::DROPS);
     if let (true, Some(parent)) = (plain, node.attached_to()) {
@@ -70,7 +70,7 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
 unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
     // SAFETY: not buried yet, and the caller is the one to do it.
     let node = unsafe { at.as_ref() };
-    let mut garbage = Vec::new();
+    let mut garbage = Garbage::new();
     let head = node.children.peek();
     let dead = if head.has(Head::PARENT | Head::SPLIT) {
         orphan(node, head)
@@ -88,9 +88,7 @@ unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
         // SAFETY: dead, not buried, and ours to bury (T7).
         next = unsafe { bury(at, &mut garbage) };
     }
-    if next.is_some() || !garbage.is_empty() {
-        dispose::drop_all(next, garbage);
-    }
+    dispose::drop_all(next, garbage);
 }
 
 /// Ends a dead node: drops its values, then buries it, and so on up the chain
@@ -98,9 +96,10 @@ unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
 ///
 /// # Safety
 ///
-/// The node is dead (N3), not buried, and the caller's to bury (T7). `queue` is
-/// that of this thread, and nobody else uses it but user's code that runs here.
-pub(super) unsafe fn end(at: NonNull<Node>, queue: *mut Vec<Garbage>, panics: &mut Panics) {
+/// The node is dead (N3), not buried, and the caller's to bury (T7). `garbage`
+/// is that of this thread's loop, and nobody else uses it but user's code that
+/// runs here.
+pub(super) unsafe fn end(at: NonNull<Node>, garbage: *mut Garbage, panics: &mut Panics) {
     let mut next = Some(at);
     while let Some(at) = next {
         // SAFETY: dead and not buried.
@@ -110,9 +109,9 @@ pub(super) unsafe fn end(at: NonNull<Node>, queue: *mut Vec<Garbage>, panics: &m
             panics.catch(|| unsafe { Node::drop_value(at, number) });
         }
         // SAFETY: by the caller; no user's code runs below.
-        let queue = unsafe { &mut *queue };
+        let garbage = unsafe { &mut *garbage };
         // SAFETY: dead, not buried, and ours to bury (T7).
-        next = unsafe { bury(at, queue) };
+        next = unsafe { bury(at, garbage) };
     }
 }
 
@@ -157,16 +156,18 @@ fn give_up(node: &Node, lanes: u32) -> bool {
 /// # Safety
 ///
 /// The node is dead (N3), not buried, and the caller's to bury (T7).
-unsafe fn bury(at: NonNull<Node>, garbage: &mut Vec<Garbage>) -> Option<NonNull<Node>> {
+unsafe fn bury(at: NonNull<Node>, garbage: &mut Garbage) -> Option<NonNull<Node>> {
     // SAFETY: not buried yet.
     let node = unsafe { at.as_ref() };
     // SAFETY: no handle is left here or below, so nobody reads the record (S4).
-    garbage.extend(unsafe { node.state.take_record() }.map(Garbage::Record));
+    garbage.records.extend(unsafe { node.state.take_record() });
     let mut pin = LazyPin::new();
-    if node.waits.was_used() {
-        // SAFETY: no handle is left, so every wait is buried and nobody buries
-        // or reaps there (T7).
-        unsafe { node.waits.clear::<Waiter>(&mut pin) };
+    if node.waits.peek().has(Head::CALLED) {
+        pin.get();
+        // What no canceller has claimed is dropped unrun. There are callbacks
+        // only: a wait has a handle.
+        // SAFETY: under a pin.
+        unsafe { cancel::claim_listeners(node, &mut garbage.unrun) };
     }
     let Some(parent) = node.attached_to() else {
         // SAFETY: dead and in no list, so that nobody points to it (N4).
