@@ -230,3 +230,52 @@ fn a_value_is_dropped_once_by_threads_that_leave_together() {
         }
     });
 }
+
+// V13, V20: a context ends with a value and a callback that never ran; each of
+// them holds a context that has both.
+#[test]
+fn values_and_callbacks_that_hold_each_other_go_once() {
+    struct Holds(
+        #[expect(dead_code, reason = "held, not read")] Option<Context>,
+        Drops,
+    );
+    impl Drop for Holds {
+        fn drop(&mut self) {
+            drop(self.1.value());
+        }
+    }
+    on_small_stack(|| {
+        let drops = Drops::default();
+        let mut last = None;
+        for number in 0..20_000 {
+            let holds = Holds(last.take(), drops.clone());
+            let counted = Holds(None, drops.clone());
+            let (in_value, in_callback) = match number % 2 {
+                0 => (holds, counted),
+                _ => (counted, holds),
+            };
+            let (ctx, _) = root().0.derive().shield().value(in_value).build();
+            let ctx = ctx.with_key(&K1, 1);
+            ctx.after_cancel(move |_| drop(in_callback)).detach();
+            last = Some(ctx);
+        }
+        assert_eq!(drops.count(), 0);
+        drop(last);
+        assert_eq!(drops.count(), 40_000);
+    });
+}
+
+// V13, V20: a callback sees the values of the context that it holds.
+#[test]
+fn a_callback_reads_values() {
+    let drops = Drops::default();
+    let (top, handle) = root();
+    let ctx = top.with_key(&K1, 7).with_value(drops.value());
+    let inner = ctx.clone();
+    ctx.after_cancel(move |_| assert_eq!(inner.get(&K1), Some(&7)))
+        .detach();
+    drop(ctx);
+    assert_eq!(drops.count(), 0);
+    assert!(handle.cancel());
+    assert_eq!(drops.count(), 1);
+}
