@@ -115,7 +115,8 @@ impl<T: Send + Sync + 'static> ValueNode<T> {
 
 impl ManyNode {
     const HOW: &How = &How {
-        label: Id::label::<()>,
+        // It shows its own name.
+        label: |_| "",
         drop: Some(Self::drop_value),
         free: free_as::<Self>,
     };
@@ -126,7 +127,7 @@ impl ManyNode {
     unsafe fn drop_value(at: NonNull<()>, number: usize) {
         // SAFETY: still valid here.
         let value = unsafe { at.cast::<Self>().as_ref() }.boxes[number];
-        // SAFETY: from `Box::into_raw`, and dropped once, by the caller.
+        // SAFETY: from a leaked box, and dropped once, by the caller.
         drop(unsafe { Box::from_raw(value.as_ptr()) });
     }
 }
@@ -137,7 +138,7 @@ impl Node {
         parent: NonNull<Node>,
         kind: Kind,
         facets: Facets,
-        id: Id,
+        key: Option<&'static Key<T>>,
         value: T,
     ) -> NonNull<Node> {
         let how = ValueNode::<T>::HOW;
@@ -146,7 +147,7 @@ impl Node {
             values: Values::new(node.env, how),
             node,
             entry: [Entry {
-                id,
+                id: Id::of(key),
                 value: std::ptr::null(),
             }],
             value: ManuallyDrop::new(value),
@@ -226,7 +227,8 @@ impl Node {
         let Some(values) = self.own_values() else {
             return "";
         };
-        // SAFETY: the id was made for the type that `how` is about (E2).
+        // SAFETY: if there is one value, its id was made for the type that `how`
+        // is about (E2); if there are several, the id is not looked at.
         unsafe { (values.how.label)(values.entries()[0].id) }
     }
 

@@ -18,7 +18,7 @@ impl NodeRef {
             Some(_) => Kind::Key,
         };
         let facets = self.node().facets.inherited();
-        let node = Node::alloc_with(self.0, kind, facets, Id::of(key), value);
+        let node = Node::alloc_with(self.0, kind, facets, key, value);
         // SAFETY: new, made for this parent, to which we have a handle.
         unsafe { attach::attach(self.node(), node) };
         NodeRef(node)
