@@ -19,8 +19,10 @@ mod run;
 mod source;
 mod state;
 mod sync;
+mod values;
 
 mod wait_cell;
+mod with_value;
 
 #[cfg(feature = "internal-model")]
 #[doc(hidden)]
@@ -37,3 +39,4 @@ pub use handle::{CancelHandle, DropGuard};
 pub use registration::{Registration, Stop};
 pub use run::{FutureExt, WithContext};
 pub use source::CancelSource;
+pub use values::Key;

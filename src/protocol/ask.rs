@@ -17,6 +17,16 @@ enum End<'n> {
     Record(&'n Record),
 }
 
+/// One node of a path.
+pub(crate) struct Part<'n> {
+    pub(crate) kind: Kind,
+    pub(crate) name: Option<&'n str>,
+    /// The key or type of its value.
+    pub(crate) of: &'static str,
+    /// Where it is tied to besides.
+    pub(crate) to: Option<To>,
+}
+
 /// The node where the cancel of `node` began, and what is written there. The
 /// caller keeps `node`.
 fn end(node: &Node) -> Option<(&Node, End<'_>)> {
@@ -76,14 +86,6 @@ pub(super) fn error_of_done(node: &Node) -> CancelError {
     error(node).expect("a done node has an error")
 }
 
-/// One node of a path.
-pub(crate) struct Step<'n> {
-    pub(crate) kind: Kind,
-    pub(crate) name: Option<&'n str>,
-    /// Where it is tied to besides.
-    pub(crate) to: Option<To>,
-}
-
 impl NodeRef {
     pub(crate) fn reason(&self) -> Option<Reason> {
         Some(match end(self.node())?.1 {
@@ -104,13 +106,14 @@ impl NodeRef {
     }
 
     /// Every node from the root down to this one.
-    pub(crate) fn path(&self) -> Vec<Step<'_>> {
+    pub(crate) fn path(&self) -> Vec<Part<'_>> {
         let mut path = Vec::new();
         let mut at = Some(self.node());
         while let Some(node) = at {
-            path.push(Step {
+            path.push(Part {
                 kind: node.kind,
                 name: node.name(),
+                of: node.value_label(),
                 to: node.far().map(|far| far.to),
             });
             at = node.above();

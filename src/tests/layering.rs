@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["sync"],
     &["error"],
     &["state", "list"],
-    &["wait_cell"],
+    &["wait_cell", "values"],
     &["node"],
     &["protocol"],
     HANDLES,
@@ -32,6 +32,7 @@ const HANDLES: &[&str] = &[
     "source",
     "blocking",
     "run",
+    "with_value",
 ];
 
 /// Crates that only the facade names.
@@ -43,6 +44,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "list/",
     "state.rs",
     "wait_cell/",
+    "values/",
     "node.rs",
     "node/",
     "protocol/",

@@ -19,4 +19,6 @@ mod run;
 mod source_paths;
 mod stress;
 mod tools;
+mod value_drops;
+mod values;
 mod wait;
