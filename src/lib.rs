@@ -20,7 +20,9 @@ mod source;
 mod state;
 mod sync;
 pub mod tree;
+mod values;
 mod wait_cell;
+mod with_value;
 
 #[cfg(feature = "internal-model")]
 #[doc(hidden)]
@@ -37,3 +39,4 @@ pub use handle::{CancelHandle, DropGuard};
 pub use registration::{Registration, Stop};
 pub use run::{FutureExt, WithContext};
 pub use source::CancelSource;
+pub use values::Key;

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::handle::{CancelHandle, pair};
-use crate::node::{Facets, Kind};
+use crate::node::{Facets, Kind, Plan};
 
 impl Context {
     /// Derives a child that is also done when any of `others` is.
@@ -42,9 +42,7 @@ impl Context {
         others: impl IntoIterator<Item = &'a Context>,
     ) -> (Context, CancelHandle) {
         let others = others.into_iter().map(Context::node);
-        pair(
-            self.node()
-                .derive_linked(Kind::Link, Facets::CANCELABLE, None, others),
-        )
+        let plan = Plan::of(Kind::Link, Facets::CANCELABLE);
+        pair(self.node().derive_linked(plan, others))
     }
 }

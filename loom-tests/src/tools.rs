@@ -98,3 +98,30 @@ pub(crate) fn wait(wait: Cancelled<'_>) {
         }
     }
 }
+
+/// A value whose drop must come after all reads of it.
+pub(crate) struct Guarded {
+    #[cfg(crossbeam_loom)]
+    reads: loom::sync::atomic::AtomicUsize,
+}
+
+impl Guarded {
+    pub(crate) fn new() -> Guarded {
+        Guarded {
+            #[cfg(crossbeam_loom)]
+            reads: loom::sync::atomic::AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn read(&self) {
+        #[cfg(crossbeam_loom)]
+        self.reads.load(Ordering::Relaxed);
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        #[cfg(crossbeam_loom)]
+        self.reads.with_mut(|_| ());
+    }
+}

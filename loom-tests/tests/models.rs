@@ -97,4 +97,9 @@ tests! {
     source_vs_drop
     source_vs_last_child
     source_of_a_dropped_context_vs_child
+    value_lookup_vs_lookup
+    value_lookup_vs_drop
+    value_drop_vs_drop
+    value_drop_vs_lookup
+    value_orphan_vs_lookup
 }

@@ -7,6 +7,7 @@ use crate::node::{Kind, Node, ORPHAN, To};
 use crate::state::{Record, View};
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{Site, epoch, memory, unique_number};
+use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -15,6 +16,38 @@ use std::ptr::NonNull;
 enum End<'n> {
     Plain(&'static Location<'static>),
     Record(&'n Record),
+}
+
+/// What a node is called, if it has no name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Label {
+    pub(crate) kind: Kind,
+    /// The key or type of its value.
+    of: &'static str,
+    /// Where it is tied to besides.
+    to: Option<To>,
+}
+
+impl Label {
+    pub(super) fn new(node: &Node) -> Self {
+        Self {
+            kind: node.kind,
+            of: node.value_label(),
+            to: node.far().map(|far| far.to),
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.label())?;
+        match (self.kind, self.to) {
+            (Kind::Value | Kind::Key, _) => write!(f, "({})", self.of),
+            (Kind::Link, Some(To::Contexts(others))) => write!(f, "({others})"),
+            (Kind::Source, Some(To::Source(name))) => write!(f, "({name})"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The node where the cancel of `node` began, and what is written there. The
@@ -88,14 +121,6 @@ pub(super) fn origin_of_done(node: &Node) -> Id {
     }
 }
 
-/// One node of a path.
-pub(crate) struct Step<'n> {
-    pub(crate) kind: Kind,
-    pub(crate) name: Option<&'n str>,
-    /// Where it is tied to besides.
-    pub(crate) to: Option<To>,
-}
-
 impl NodeRef {
     pub(crate) fn reason(&self) -> Option<Reason> {
         Some(match end(self.node())?.1 {
@@ -115,16 +140,12 @@ impl NodeRef {
         error(self.node())
     }
 
-    /// Every node from the root down to this one.
-    pub(crate) fn path(&self) -> Vec<Step<'_>> {
+    /// Name and label of every node from the root down to this one.
+    pub(crate) fn path(&self) -> Vec<(Option<&str>, Label)> {
         let mut path = Vec::new();
         let mut at = Some(self.node());
         while let Some(node) = at {
-            path.push(Step {
-                kind: node.kind,
-                name: node.name(),
-                to: node.far().map(|far| far.to),
-            });
+            path.push((node.name(), Label::new(node)));
             at = node.above();
         }
         path.reverse();

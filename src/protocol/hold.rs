@@ -33,9 +33,12 @@ impl Hold {
 
     /// A hold on `node`, unless it has ended.
     ///
-    /// The node is valid, as the caller knows otherwise.
-    pub(super) fn on(node: &Node) -> Option<Hold> {
-        node.try_hold().then(|| Hold(NonNull::from(node)))
+    /// # Safety
+    ///
+    /// The node is valid, and `node` points to all of its memory.
+    pub(super) unsafe fn on(node: NonNull<Node>) -> Option<Hold> {
+        // SAFETY: by the caller.
+        unsafe { node.as_ref() }.try_hold().then(|| Hold(node))
     }
 
     pub(super) fn node(&self) -> &Node {

@@ -30,10 +30,9 @@
 
 use super::cancel::Claimed;
 use super::{NodeRef, ask, attach, dispose, mark};
-use crate::node::{Away, Facets, Far, Kind, Knots, Node, Ties, To};
+use crate::node::{Away, Facets, Far, Kind, Knots, Node, Plan, Ties, To};
 use crate::state::{OwnedRecord, Word};
 use crate::sync::Site;
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -42,15 +41,13 @@ impl NodeRef {
     /// two handles.
     pub(crate) fn derive_linked<'a>(
         &self,
-        kind: Kind,
-        facets: Facets,
-        name: Option<Cow<'static, str>>,
+        plan: Plan,
         others: impl Iterator<Item = &'a NodeRef>,
     ) -> (NodeRef, NodeRef) {
         let mut seen = HashSet::from([self.0]);
         let others: Vec<&NodeRef> = others.filter(|other| seen.insert(other.0)).collect();
         let to = To::Contexts(others.len());
-        let (one, another) = self.derive_far(kind, facets, name, to);
+        let (one, another) = self.derive_far(plan, to);
         let node = one.node();
         let mut stubs = Vec::with_capacity(others.len());
         for other in others {
@@ -64,21 +61,15 @@ impl NodeRef {
 
     /// A node that something outside its parent's list will point to, with two
     /// handles.
-    pub(super) fn derive_far(
-        &self,
-        kind: Kind,
-        facets: Facets,
-        name: Option<Cow<'static, str>>,
-        to: To,
-    ) -> (NodeRef, NodeRef) {
+    pub(super) fn derive_far(&self, mut plan: Plan, to: To) -> (NodeRef, NodeRef) {
         let away = Arc::new(Away::new());
         let far = Far {
             away: away.clone(),
             ties: Ties::new(),
             to,
         };
-        let facets = facets.and(Facets::HELD).and(Facets::FAR);
-        let node = Node::alloc(self.0, kind, facets, 2, name, Some(far));
+        plan.facets = plan.facets.and(Facets::HELD).and(Facets::FAR);
+        let node = Node::alloc_plan(self.0, plan, 2, Some(far));
         away.point(node);
         // SAFETY: new, made for this parent, to which we have a handle.
         unsafe { attach::attach(self.node(), node) };
@@ -106,14 +97,8 @@ fn stub(node: &Node, other: &NodeRef) -> NodeRef {
         ties: Ties::new(),
         to: To::Contexts(0),
     };
-    let at = Node::alloc(
-        other.0,
-        Kind::Stub,
-        Facets::HELD.and(Facets::STUB),
-        1,
-        None,
-        Some(far),
-    );
+    let plan = Plan::of(Kind::Stub, Facets::HELD.and(Facets::STUB));
+    let at = Node::alloc_plan(other.0, plan, 1, Some(far));
     // SAFETY: new, made for this parent, to which the caller has a handle.
     unsafe { attach::attach(other.node(), at) };
     let stub = NodeRef(at);

@@ -125,14 +125,15 @@ impl<'t> Walk<'t> {
                 word = self.inherited_here();
                 continue;
             };
+            let at = child.cast::<Node>();
             // SAFETY: in a lane we are counted in, under a pin (L7).
-            let child = unsafe { child.cast::<Node>().as_ref() };
+            let child = unsafe { at.as_ref() };
             let next = child.link.next();
             prefetch(next);
             self.child = NonNull::new(next);
             if child.is_any(Facets::SHIELDED.and(Facets::STUB)) {
                 if child.is(Facets::STUB) {
-                    return Some(NonNull::from(child));
+                    return Some(at);
                 }
                 continue;
             }
@@ -177,12 +178,13 @@ impl<'t> Walk<'t> {
     /// The walk of what is below it, if there is anything to do.
     #[cold]
     fn cross(&self, stub: NonNull<Node>, claimed: &mut Claimed) -> Option<Walk<'t>> {
-        // SAFETY: in a lane we are counted in, under a pin (L7).
-        let stub = unsafe { stub.as_ref() };
         // A stub with a hold keeps what its parent inherits from, and with it
         // the record that is copied below (S4). One that has ended tells that
         // the link is done, and all below it marked.
-        let kept = Hold::on(stub)?;
+        // SAFETY: in a lane we are counted in, under a pin (L7).
+        let kept = unsafe { Hold::on(stub) }?;
+        // SAFETY: held.
+        let stub = unsafe { stub.as_ref() };
         let link = stub.far().and_then(|far| Hold::at(&far.away));
         claimed.keep(kept);
         let link = link?;

@@ -15,12 +15,14 @@
 //! | ORPHAN + n | n of (lanes not given up, orphaning under way) |
 //! | 0 | being buried, or dead |
 //!
-//! What users gave is dropped after all of that (see `dispose`).
+//! What users gave is dropped after all of that, but the values of a dead node
+//! before it is buried, in between (see `dispose`).
 //!
-//! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `orphan_vs_child_drop`.
+//! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `orphan_vs_child_drop`,
+//! `value_drop_vs_lookup`.
 
 use super::cancel;
-use super::dispose::{self, Garbage};
+use super::dispose::{self, Garbage, Panics};
 use crate::list::{self, Head, LazyPin, Reaped};
 use crate::node::{Facets, Node, ORPHAN};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
@@ -39,7 +41,10 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
     let node = unsafe { at.as_ref() };
     let head = node.children.peek();
     let called = head.has(Head::WAITED) && node.waits.peek().has(Head::CALLED);
-    let plain = !called && !head.has(Head::PARENT | Head::SPLIT) && !node.state.owns_record();
+    let plain = !called
+        && !head.has(Head::PARENT | Head::SPLIT)
+        && !node.state.owns_record()
+        && !node.is(Facets::DROPS);
     if let (true, Some(parent)) = (plain, node.attached_to()) {
         // Relaxed: for those who count; nobody else has a use for it.
         node.handles.store(0, Relaxed, Site::HandleZero);
@@ -88,10 +93,38 @@ unsafe fn bury_all(at: NonNull<Node>) {
     let mut garbage = Garbage::new();
     let mut next = Some(at);
     while let Some(at) = next {
+        // SAFETY: dead and not buried.
+        if unsafe { at.as_ref() }.is(Facets::DROPS) {
+            break;
+        }
         // SAFETY: dead, not buried, and ours to bury (T7).
         next = unsafe { bury(at, &mut garbage) };
     }
-    dispose::drop_all(garbage);
+    dispose::drop_all(next, garbage);
+}
+
+/// Ends a dead node: drops its values, then buries it, and so on up the chain
+/// as long as that is the caller's to do.
+///
+/// # Safety
+///
+/// The node is dead (N3), not buried, and the caller's to bury (T7). `garbage`
+/// is that of this thread's loop, and nobody else uses it but user's code that
+/// runs here.
+pub(super) unsafe fn end(at: NonNull<Node>, garbage: *mut Garbage, panics: &mut Panics) {
+    let mut next = Some(at);
+    while let Some(at) = next {
+        // SAFETY: dead and not buried.
+        let values = unsafe { at.as_ref() }.values_to_drop();
+        for number in 0..values {
+            // SAFETY: dead, not buried, and ours; each value once.
+            panics.catch(|| unsafe { Node::drop_value(at, number) });
+        }
+        // SAFETY: by the caller; no user's code runs below.
+        let garbage = unsafe { &mut *garbage };
+        // SAFETY: dead, not buried, and ours to bury (T7).
+        next = unsafe { bury(at, garbage) };
+    }
 }
 
 /// Orphans a node whose list `head` tells of. True if nothing lives below it:
@@ -209,7 +242,9 @@ unsafe fn bury(at: NonNull<Node>, garbage: &mut Garbage) -> Option<NonNull<Node>
     };
     let number = usize::from(node.lane);
     let lane = parent.lane(number);
+    // A pointer to all of the parent, also if it is part of something larger.
+    let above = NonNull::new(node.parent.cast_mut());
     // SAFETY: the node is linked there, and ours to give up.
     let reaped = unsafe { lane.bury::<Node>(at.cast(), list::batch(number != 0), &mut pin) };
-    (reaped == Reaped::Emptied && give_up(parent, 1)).then(|| NonNull::from(parent))
+    above.filter(|_| reaped == Reaped::Emptied && give_up(parent, 1))
 }

@@ -37,11 +37,11 @@
 //! `snapshot_vs_link_drop`.
 
 use super::NodeRef;
-use super::ask::{self, id};
+use super::ask::{self, Label, id};
 use super::hold::Hold;
 use crate::error::{Id, Reason};
 use crate::list::Link;
-use crate::node::{Facets, Kind, Node, ORPHAN, To};
+use crate::node::{Facets, Node, ORPHAN};
 use crate::state::View;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{Site, epoch};
@@ -53,9 +53,7 @@ pub(crate) struct Row {
     /// The row of the parent; it comes before this one.
     pub(crate) parent: Option<usize>,
     pub(crate) id: Id,
-    pub(crate) kind: Kind,
-    /// Where it is tied to besides its parent.
-    pub(crate) to: Option<To>,
+    pub(crate) label: Label,
     pub(crate) name: Option<Box<str>>,
     /// Whether anybody had a handle.
     pub(crate) held: bool,
@@ -236,7 +234,10 @@ impl<'t> Walk<'t> {
                 return Ok(*origin);
             }
         }
-        let hold = Hold::on(node).ok_or(Ended)?;
+        let hold = node
+            .far()
+            .and_then(|far| Hold::at(&far.away))
+            .ok_or(Ended)?;
         let origin = ask::origin_of_done(hold.node());
         self.far.push((hold, origin));
         Ok(origin)
@@ -250,8 +251,7 @@ impl Row {
         Row {
             parent,
             id: id(node),
-            kind: node.kind,
-            to: node.far().map(|far| far.to),
+            label: Label::new(node),
             name: node.name().map(Box::from),
             held,
             end: None,

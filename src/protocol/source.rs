@@ -14,7 +14,7 @@
 use super::NodeRef;
 use super::hold::Hold;
 use crate::error::Cause;
-use crate::node::{Away, Facets, Kind, To};
+use crate::node::{Away, Facets, Kind, Plan, To};
 use std::sync::{Arc, Weak};
 
 /// What this room needs of a source.
@@ -54,7 +54,7 @@ impl NodeRef {
         type_name: &'static str,
     ) -> (NodeRef, NodeRef) {
         let to = To::Source(type_name);
-        let (one, another) = self.derive_far(Kind::Source, Facets::CANCELABLE, None, to);
+        let (one, another) = self.derive_far(Plan::of(Kind::Source, Facets::CANCELABLE), to);
         if one.is_done() {
             return (one, another);
         }

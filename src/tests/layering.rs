@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["sync"],
     &["error"],
     &["state", "list"],
-    &["wait_cell"],
+    &["wait_cell", "values"],
     &["node"],
     &["protocol"],
     HANDLES,
@@ -33,6 +33,7 @@ const HANDLES: &[&str] = &[
     "blocking",
     "run",
     "tree",
+    "with_value",
 ];
 
 /// Crates that only the facade names.
@@ -44,6 +45,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "list/",
     "state.rs",
     "wait_cell/",
+    "values/",
     "node.rs",
     "node/",
     "protocol/",

@@ -22,4 +22,6 @@ mod source_paths;
 mod stress;
 mod tools;
 mod tree_text;
+mod value_drops;
+mod values;
 mod wait;

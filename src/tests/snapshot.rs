@@ -2,7 +2,7 @@
 
 use super::tools::{Wakes, big, on_small_stack, poll, start};
 use crate::tree::{Kind, Node, Snapshot, State};
-use crate::{CancelHandle, CancelSource, Cause, Context, Id, Reason, model};
+use crate::{CancelHandle, CancelSource, Cause, Context, Id, Key, Reason, model};
 use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write};
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -70,7 +70,7 @@ pub(super) fn check(tree: &Snapshot) {
         assert_eq!(node.children(), below);
         assert!(!node.is_orphaned() || below > 0 || node.links() > 0);
         assert_eq!(node.origin().is_some(), node.state() != State::Live);
-        let own = node.origin() == Some(node.id()) || matches!(node.kind(), Kind::Link(_));
+        let own = node.origin() == Some(node.id()) || node.kind() == Kind::Link;
         if node.state() == State::Live || own {
             continue;
         }
@@ -152,7 +152,7 @@ fn a_link_is_shown_once_and_counted_by_its_other_parents() {
     let kinds: Vec<Kind> = tree.nodes().map(Node::kind).collect();
     assert_eq!(
         (kinds[2], tree.nodes().map(Node::links).sum::<usize>()),
-        (Kind::Link(2), 2)
+        (Kind::Link, 2)
     );
     // Done, it lets go of them.
     cancel_one.cancel();
@@ -222,8 +222,41 @@ fn a_foreign_parent_is_shown_by_its_type() {
     let shown = find(&top.tree(), &ctx).unwrap();
     assert_eq!(
         (shown.kind(), shown.origin()),
-        (Kind::Source(of), Some(ctx.id()))
+        (Kind::Source, Some(ctx.id()))
     );
+}
+
+/// Shown nowhere.
+struct Secret(&'static str);
+
+static TENANT: Key<Secret> = Key::new("tenant\n");
+
+// V20, V23: contexts with values are shown by type or key, never by content.
+#[test]
+fn values_are_shown_by_their_type_or_key() {
+    let (top, _stop) = root();
+    let typed = top.with_value(Secret("hidden"));
+    let keyed = typed.with_key(&TENANT, Secret("hidden"));
+    let (built, _keep) = keyed.derive().value(Secret("hidden")).build();
+    assert_eq!(
+        text(&top),
+        "with_cancel @0\n\
+         \x20 with_value(ctxtree::tests::snapshot::Secret) @1\n\
+         \x20   with_key(tenant\\n) @2\n\
+         \x20     derive @3\n"
+    );
+    for text in [top.tree().to_dot(), format!("{:?}", top.tree())] {
+        assert!(
+            text.contains("tenant") && !text.contains("hidden"),
+            "{text}"
+        );
+    }
+    assert_eq!(built.value::<Secret>().unwrap().0, "hidden");
+    let kinds: Vec<Kind> = top.tree().nodes().map(Node::kind).collect();
+    assert_eq!(kinds, [Kind::Cancel, Kind::Value, Kind::Key, Kind::Derived]);
+    drop((typed, keyed));
+    let tree = top.tree();
+    assert_eq!(tree.nodes().filter(|node| node.is_orphaned()).count(), 2);
 }
 
 #[test]

@@ -19,7 +19,11 @@ fn disturb(parent: &Context, other: &Context, random: &mut Random) {
         cancel_tied.cancel_with("tied");
     }
     let (middle, cancel) = parent.with_cancel();
-    let (inner, cancel_inner) = middle.derive().name("inner").build();
+    let (inner, cancel_inner) = middle
+        .with_value(String::from("dropped"))
+        .derive()
+        .name("inner")
+        .build();
     let leaves: Vec<Context> = (0..random.below(4))
         .map(|_| inner.with_cancel().0)
         .collect();

@@ -8,8 +8,8 @@ use std::fmt;
 
 use crate::context::Context;
 use crate::error::{Id, Reason};
-use crate::node::{self, To};
-use crate::protocol::Row;
+use crate::node;
+use crate::protocol::{Label, Row};
 
 /// What a context is, without what it holds. `Display` is its part of a path.
 ///
@@ -36,37 +36,45 @@ pub enum Kind {
     Shield,
     /// Made by [`Context::derive`].
     Derived,
-    /// [`Context::link`], with the number of further parents.
-    Link(usize),
-    /// [`Context::from_source`], with the name of the source's type.
-    Source(&'static str),
+    /// [`Context::with_value`].
+    Value,
+    /// [`Context::with_key`].
+    Key,
+    /// [`Context::link`].
+    Link,
+    /// [`Context::from_source`].
+    Source,
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Kind::Background => f.write_str("background"),
-            Kind::Todo => f.write_str("todo"),
-            Kind::Cancel => f.write_str("with_cancel"),
-            Kind::Shield => f.write_str("without_cancel"),
-            Kind::Derived => f.write_str("derive"),
-            Kind::Link(others) => write!(f, "link({others})"),
-            Kind::Source(name) => write!(f, "from_source({name})"),
-        }
+        f.pad(match self {
+            Kind::Background => "background",
+            Kind::Todo => "todo",
+            Kind::Cancel => "with_cancel",
+            Kind::Shield => "without_cancel",
+            Kind::Derived => "derive",
+            Kind::Value => "with_value",
+            Kind::Key => "with_key",
+            Kind::Link => "link",
+            Kind::Source => "from_source",
+        })
     }
 }
 
 impl Kind {
-    /// `to` is where it is tied to besides its parent.
-    fn new(kind: node::Kind, to: Option<To>) -> Kind {
-        match (kind, to) {
-            (node::Kind::Background, _) => Kind::Background,
-            (node::Kind::Todo, _) => Kind::Todo,
-            (node::Kind::Cancel, _) => Kind::Cancel,
-            (node::Kind::Shield, _) => Kind::Shield,
-            (node::Kind::Link, Some(To::Contexts(others))) => Kind::Link(others),
-            (node::Kind::Source, Some(To::Source(name))) => Kind::Source(name),
-            _ => Kind::Derived,
+    fn of(kind: node::Kind) -> Kind {
+        match kind {
+            node::Kind::Background => Kind::Background,
+            node::Kind::Todo => Kind::Todo,
+            node::Kind::Cancel => Kind::Cancel,
+            node::Kind::Shield => Kind::Shield,
+            node::Kind::Derived => Kind::Derived,
+            node::Kind::Value => Kind::Value,
+            node::Kind::Key => Kind::Key,
+            node::Kind::Link => Kind::Link,
+            node::Kind::Source => Kind::Source,
+            node::Kind::Stub => unreachable!("a stub is no context, and not shown"),
         }
     }
 }
@@ -131,7 +139,7 @@ pub struct Node {
     id: Id,
     parent: Option<Id>,
     depth: usize,
-    kind: Kind,
+    label: Label,
     name: Option<Box<str>>,
     state: State,
     origin: Option<Id>,
@@ -164,7 +172,7 @@ impl Node {
     /// What the context is.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.kind
+        Kind::of(self.label.kind)
     }
 
     /// Its own name, as [`Context::name`].
@@ -230,7 +238,7 @@ impl Node {
             id: row.id,
             parent: parent.map(Node::id),
             depth: parent.map_or(0, |parent| parent.depth + 1),
-            kind: Kind::new(row.kind, row.to),
+            label: row.label,
             name: row.name,
             state: row
                 .end

@@ -9,10 +9,10 @@ const INDENTED: usize = 32;
 
 impl Node {
     /// Name or kind.
-    fn label(&self, out: &mut impl Write) -> fmt::Result {
+    fn title(&self, out: &mut impl Write) -> fmt::Result {
         match self.name() {
             Some(name) => out.write_str(name),
-            None => write!(out, "{}", self.kind),
+            None => write!(out, "{}", self.label),
         }
     }
 
@@ -41,7 +41,7 @@ impl Node {
 
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.label(&mut OneLine(f))?;
+        self.title(&mut OneLine(f))?;
         write!(f, " {}", self.id)?;
         self.remarks(f, ", ")
     }
@@ -67,7 +67,7 @@ pub(super) fn dot(nodes: &[Node], out: &mut String) -> fmt::Result {
     for node in nodes {
         let id = node.id.number();
         write!(out, "  n{id} [label=\"")?;
-        node.label(&mut DotText(out))?;
+        node.title(&mut DotText(out))?;
         write!(out, "\\n{}", node.id)?;
         node.remarks(out, "\\n")?;
         out.write_char('"')?;

@@ -6,6 +6,7 @@ mod detach;
 mod link;
 mod snapshot;
 mod source;
+mod value;
 mod wait;
 
 use crate::{Epochs, Model};
@@ -103,4 +104,9 @@ models! {
     source::source_vs_drop, 2, 2, Full, "a source may fire while its context goes (F1, N7)";
     source::source_vs_last_child, 2, 2, Kept, "or while the last child of it goes";
     source::source_of_a_dropped_context_vs_child, 2, 2, Kept, "and reaches the child of a context that nobody holds (V9)";
+    value::value_lookup_vs_lookup, 2, 2, Kept, "two lookups make the same index, each finds what is there (V20, E3)";
+    value::value_lookup_vs_drop, 3, 1, Kept, "so they do while handles above are dropped (E1)";
+    value::value_drop_vs_drop, 2, 2, Kept, "a value is dropped once, after all that was done with it (V20)";
+    value::value_drop_vs_lookup, 2, 2, Kept, "the same where two children keep its context (V20, T7)";
+    value::value_orphan_vs_lookup, 2, 2, Kept, "and where its context's last handle and the child's go at once (V20, T7)";
 }
