@@ -30,7 +30,8 @@
 //!   parent (list invariant L4), so the hop is safe for whoever holds a handle.
 //! - **S4** A record belongs to the word that names it, and is taken out by the
 //!   thread that detaches the node, when nobody who has a handle can read the
-//!   word any more. A walk still can: it goes by the bits, never by the record.
+//!   word any more. A walk still can: it goes by the bits, and by the record only
+//!   of a node that it keeps, itself or by holding something below it.
 //! - **S5** `DEADLINE` says what the record says: both are written once, before
 //!   the word is published.
 //!

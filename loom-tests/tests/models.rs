@@ -86,6 +86,7 @@ tests! {
     detached_vs_last_handle_vs_cancel
     stop_vs_last_handle_vs_cancel
     stop_and_join_vs_cancel
+    stop_and_join_vs_last_handle
     two_joins_vs_cancel
     link_vs_cancel
     link_vs_two_cancels

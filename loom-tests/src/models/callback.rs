@@ -203,6 +203,28 @@ pub(crate) fn stop_and_join_vs_cancel() {
     drop(root);
 }
 
+pub(crate) fn stop_and_join_vs_last_handle() {
+    struct Sets(Arc<Witness>);
+    impl Drop for Sets {
+        fn drop(&mut self) {
+            self.0.set();
+        }
+    }
+    let (root, _cancel) = root();
+    let child = root.with_cancel().0;
+    let dropped = Arc::new(Witness::new());
+    let sets = Sets(dropped.clone());
+    let registration = child.after_cancel(move |_| drop(sets));
+    race(
+        move || {
+            assert_eq!(registration.stop_and_join(), Stop::Prevented);
+            dropped.check();
+        },
+        move || drop(child),
+    );
+    drop(root);
+}
+
 pub(crate) fn two_joins_vs_cancel() {
     let (root, cancel) = root();
     let registration = Arc::new(root.after_cancel(|_| ()));

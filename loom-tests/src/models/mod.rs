@@ -93,6 +93,7 @@ models! {
     callback::detached_vs_last_handle_vs_cancel, 2, 2, Kept, "a callback whose context ends during a cancel runs or is dropped, once";
     callback::stop_vs_last_handle_vs_cancel, 3, 1, Kept, "and may be stopped meanwhile (W2)";
     callback::stop_and_join_vs_cancel, 2, 3, Kept, "after a join the callback uses nothing any more";
+    callback::stop_and_join_vs_last_handle, 2, 3, Kept, "what is dropped unrun is waited for";
     callback::two_joins_vs_cancel, 3, 1, Kept, "two threads may join";
     link::link_vs_cancel, 2, 2, Kept, "a link made during a cancel of a parent is done, with its cause and origin (V21, V5)";
     link::link_vs_two_cancels, 2, 2, Kept, "the first of two parents decides, and a wait is woken once (V21, V6)";
