@@ -14,7 +14,13 @@ mod layering;
 mod lifetime;
 mod memory;
 mod overflow;
+#[cfg(feature = "internal-model")]
+mod programs;
 mod promises;
+#[cfg(feature = "internal-model")]
+mod properties;
+#[cfg(feature = "internal-model")]
+mod reference;
 mod run;
 mod source_paths;
 mod stress;

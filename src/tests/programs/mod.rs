@@ -1,0 +1,104 @@
+//! Programs for one thread: what the property tests make up, and the fuzz
+//! target `ops` reads from its input.
+//!
+//! A program is a list of operations. `run` does each on the library and on the
+//! `reference`, and compares what any handle can tell. The fuzz package takes
+//! these files by path, so they name the library as a user does.
+
+pub(crate) mod counted;
+pub(crate) mod run;
+mod world;
+
+pub(crate) use run::run;
+
+use std::fmt;
+
+/// Operations, done one after the other.
+#[derive(Clone)]
+pub(crate) struct Program {
+    /// Whether everything is compared after each operation: that is slow, and
+    /// asking early may hide what goes wrong for who asks late.
+    pub(crate) curious: bool,
+    /// Whether the handles that are left in the end go newest first.
+    pub(crate) newest_first: bool,
+    pub(crate) ops: Vec<Op>,
+}
+
+/// Numbers choose among what there is, modulo how many there are. Where there
+/// is nothing to choose from, nothing is done.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    /// Derives below a slot's context; the numbers after the last are
+    /// `background` and `todo`. The new handles go to new slots.
+    Derive { from: u8, how: How },
+    /// Derives and drops, so that the parent's list has dead children.
+    Churn { slot: u8, times: u8 },
+    /// Clones the handle in a slot, as the kind of handle it is; of a guard its
+    /// context.
+    Clone { slot: u8 },
+    /// Drops the handle in a slot. A guard cancels.
+    Drop { slot: u8 },
+    /// Cancels without a cause, by one of the slots with a `CancelHandle`.
+    Cancel { handle: u8 },
+    /// Cancels with a new cause.
+    CancelWith { handle: u8 },
+    /// Makes a guard of a `CancelHandle`, or a `CancelHandle` of a guard.
+    /// Nothing is done with a `Context`.
+    Guard { slot: u8 },
+    /// Splits the list of children into lanes.
+    Split { slot: u8 },
+    /// Compares everything that a slot can tell.
+    Ask { slot: u8 },
+    /// Makes a wait, which is not registered yet. What is to be done `then` is
+    /// done by its wakers.
+    Wait { slot: u8, then: Then },
+    /// Polls a wait with one of its two wakers.
+    Poll { wait: u8, waker: bool },
+    /// Drops a wait.
+    DropWait { wait: u8 },
+    /// Within a [`Then`]: panics, and ends it. Elsewhere nothing.
+    Panic,
+}
+
+/// What is derived.
+#[derive(Clone, Debug)]
+pub(crate) enum How {
+    /// By `with_cancel`.
+    Plain,
+    /// By `without_cancel`.
+    Shielded,
+    /// By the builder.
+    Built { named: bool },
+}
+
+/// What a waker or a callback does.
+#[derive(Clone, Default)]
+pub(crate) struct Then(pub(crate) Vec<Op>);
+
+/// Prints an expression.
+impl fmt::Debug for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Then(vec!{:?})", self.0)
+    }
+}
+
+/// Prints a test that runs the program, to be pasted into `properties.rs`.
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "#[test]")?;
+        writeln!(f, "fn pasted() {{")?;
+        writeln!(f, "    use crate::tests::programs::{{How::*, Op::*}};")?;
+        writeln!(f, "    let program = Program {{")?;
+        writeln!(f, "        curious: {},", self.curious)?;
+        writeln!(f, "        newest_first: {},", self.newest_first)?;
+        writeln!(f, "        ops: vec![")?;
+        for op in &self.ops {
+            writeln!(f, "            {op:?},")?;
+        }
+        writeln!(f, "        ],")?;
+        writeln!(f, "    }};")?;
+        let test = r#"concat!(module_path!(), "::pasted")"#;
+        writeln!(f, "    again({test}, program);")?;
+        write!(f, "}}")
+    }
+}

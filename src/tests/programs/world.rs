@@ -1,0 +1,210 @@
+//! What a running program holds, and the comparison with the reference.
+
+use super::super::reference::{BACKGROUND, Node, Reference, TODO, Wait};
+use super::Then;
+use super::counted::{Tally, assert_asks_agree, cause_number};
+use ctxtree::{CancelError, CancelHandle, CancelledOwned, Context, DropGuard, Id, Reason};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A handle that the program holds.
+pub(super) enum Handle {
+    Observe(Context),
+    Cancel(CancelHandle),
+    /// With the line that made it.
+    Guard(DropGuard, u32),
+}
+
+impl Handle {
+    pub(super) fn context(&self) -> &Context {
+        match self {
+            Handle::Observe(context) => context,
+            Handle::Cancel(handle) => handle.context(),
+            Handle::Guard(guard, _) => guard.context(),
+        }
+    }
+}
+
+/// A handle and its place among the others.
+pub(super) struct Slot {
+    pub(super) serial: usize,
+    pub(super) node: Node,
+    pub(super) handle: Handle,
+}
+
+pub(super) struct Waiting {
+    pub(super) wait: Wait,
+    pub(super) future: CancelledOwned,
+    pub(super) bells: [Arc<Bell>; 2],
+}
+
+/// A waker.
+pub(super) struct Bell {
+    pub(super) wait: Wait,
+    pub(super) waker: bool,
+    pub(super) world: super::run::Shared,
+    pub(super) then: Then,
+}
+
+pub(super) struct World {
+    pub(super) curious: bool,
+    pub(super) reference: Reference,
+    /// In the order they were made. One that is in use is not here.
+    pub(super) slots: Vec<Slot>,
+    pub(super) serials: usize,
+    pub(super) waits: Vec<Waiting>,
+    /// Those of waits that were dropped.
+    pub(super) given_up: Vec<Arc<Bell>>,
+    pub(super) causes: Tally,
+    pub(super) causes_made: u32,
+    ids: Ids,
+}
+
+impl World {
+    pub(super) fn new(curious: bool) -> Self {
+        Self {
+            curious,
+            reference: Reference::new(),
+            slots: Vec::new(),
+            serials: 0,
+            waits: Vec::new(),
+            given_up: Vec::new(),
+            causes: Tally::default(),
+            causes_made: 0,
+            ids: Ids::default(),
+        }
+    }
+
+    pub(super) fn put(&mut self, node: Node, handle: Handle) {
+        self.reference.hold(node);
+        self.serials += 1;
+        self.slots.push(Slot {
+            serial: self.serials,
+            node,
+            handle,
+        });
+    }
+
+    /// Puts back what was in use.
+    pub(super) fn put_back(&mut self, slot: Slot) {
+        let place = self
+            .slots
+            .partition_point(|other| other.serial < slot.serial);
+        self.slots.insert(place, slot);
+    }
+
+    /// The context of a slot, or a root.
+    pub(super) fn slot_or_root(&self, number: u8) -> (Node, Context) {
+        let number = usize::from(number) % (self.slots.len() + 2);
+        match self.slots.get(number) {
+            Some(slot) => (slot.node, slot.handle.context().clone()),
+            None if number == self.slots.len() => (BACKGROUND, Context::background()),
+            None => (TODO, Context::todo()),
+        }
+    }
+
+    /// What must hold at any moment, also before a cancel has delivered all.
+    pub(super) fn compare_ends(&mut self) {
+        for slot in &self.slots {
+            let end = slot.handle.context().error();
+            assert_eq!(slot.handle.context().is_cancelled(), end.is_some());
+            self.ids
+                .compare_end(&self.reference, slot.node, end.as_ref());
+        }
+    }
+
+    /// What must hold between operations of the program.
+    pub(super) fn compare(&mut self) {
+        self.compare_ends();
+        for waiting in &self.waits {
+            let keeps = self.reference.keeps_waker(waiting.wait);
+            for (bell, waker) in waiting.bells.iter().zip([false, true]) {
+                let kept = Arc::strong_count(bell) - 1;
+                let due = usize::from(keeps == Some(waker));
+                let wait = waiting.wait;
+                assert_eq!(kept, due, "clones of waker {waker} kept for wait {wait}");
+            }
+        }
+        for bell in self.given_up.drain(..) {
+            let kept = Arc::strong_count(&bell) - 1;
+            assert_eq!(kept, 0, "wait {} is gone, and its waker is kept", bell.wait);
+        }
+        let kept = self.reference.kept();
+        assert_eq!(
+            self.causes.live(),
+            self.reference.causes(&kept),
+            "causes kept"
+        );
+        if self.curious {
+            for slot in 0..self.slots.len() {
+                self.ask_with(slot, &kept);
+            }
+        }
+    }
+
+    /// Compares all that a slot can tell.
+    pub(super) fn ask(&mut self, slot: usize) {
+        self.ask_with(slot, &self.reference.kept());
+    }
+
+    fn ask_with(&mut self, slot: usize, kept: &[bool]) {
+        let slot = &self.slots[slot];
+        let (node, context) = (slot.node, slot.handle.context());
+        match context.error() {
+            None => {
+                assert!(context.check().is_ok() && context.reason().is_none());
+                assert!(context.cause().is_none());
+            }
+            Some(error) => assert_asks_agree(context, &error),
+        }
+        let reference = &self.reference;
+        assert_eq!(context.is_cancelable(), reference.is_cancelable(node));
+        assert_eq!(context.name(), reference.name(node));
+        assert_eq!(context.to_string(), reference.path(node));
+        assert_eq!(
+            context.live_children(),
+            reference.live_children(node, kept),
+            "live children of node {node}"
+        );
+        self.ids.compare(node, context.id());
+    }
+
+    /// A wait is ready.
+    pub(super) fn compare_ready(&mut self, node: Node, error: &CancelError) {
+        self.ids.compare_end(&self.reference, node, Some(error));
+    }
+}
+
+/// The ids seen so far.
+#[derive(Default)]
+struct Ids {
+    of: HashMap<Node, Id>,
+    bearers: HashMap<Id, Node>,
+}
+
+impl Ids {
+    /// A node has one id, and no two have the same.
+    fn compare(&mut self, node: Node, id: Id) {
+        let known = *self.of.entry(node).or_insert(id);
+        assert_eq!(known, id, "the id of node {node}");
+        let bearer = *self.bearers.entry(id).or_insert(node);
+        assert_eq!(bearer, node, "two nodes with one id");
+    }
+
+    fn compare_end(&mut self, reference: &Reference, node: Node, error: Option<&CancelError>) {
+        let end = reference.end(node);
+        assert_eq!(
+            error.is_some(),
+            end.is_some(),
+            "whether node {node} is done"
+        );
+        if let (Some(error), Some(end)) = (error, end) {
+            assert_eq!(error.reason(), Reason::Cancelled);
+            assert_eq!(cause_number(error), end.cause, "cause of node {node}");
+            let location = error.location().expect("a line of code cancelled");
+            assert_eq!(location.line(), end.line, "location of node {node}");
+            assert_eq!(location.file(), super::run::FILE);
+            self.compare(end.origin, error.origin());
+        }
+    }
+}

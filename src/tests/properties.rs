@@ -1,0 +1,167 @@
+//! Random programs against the reference. What fails is shrunk, and printed as
+//! a test that can be pasted here.
+//!
+//! Always the same programs, so that a run can be trusted and repeated:
+//! `PROPERTIES_SEED=7` makes others, `PROPERTIES_TIMES=100` a hundred times as
+//! many.
+
+use super::programs::{How, Op, Program, Then, run};
+use super::tools::alone;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+fn setting(name: &str, default: u32) -> u32 {
+    let value = std::env::var(name);
+    value.map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Runs so many programs made of these operations, in a process of its own.
+fn check(test: &'static str, cases: u32, op: fn() -> BoxedStrategy<Op>) {
+    alone(test, move || {
+        let config = Config {
+            cases: cases * setting("PROPERTIES_TIMES", 1),
+            failure_persistence: None,
+            max_shrink_iters: 20_000,
+            ..Config::default()
+        };
+        let seed = u128::from(setting("PROPERTIES_SEED", 1));
+        // A good one takes half the time of a debug build.
+        let rng = TestRng::from_seed(RngAlgorithm::XorShift, &seed.to_le_bytes());
+        // Each try of the shrinking panics; only the last is of interest.
+        let default = panic::take_hook();
+        panic::set_hook(Box::new(|info| {
+            // The first: others may follow from it.
+            PANIC.lock().unwrap().get_or_insert(info.to_string());
+        }));
+        let result = TestRunner::new_with_rng(config, rng).run(&programs(op()), |program| {
+            let ran = catch_unwind(AssertUnwindSafe(|| run(&program)));
+            ran.map_err(|_| TestCaseError::fail(PANIC.lock().unwrap().take().unwrap()))
+        });
+        panic::set_hook(default);
+        match result {
+            Ok(()) => {}
+            Err(TestError::Fail(reason, program)) => panic!("{reason}\n\n{program:?}"),
+            Err(TestError::Abort(reason)) => panic!("gave up: {reason}"),
+        }
+    });
+}
+
+/// Runs a program that was printed, in the test of this path.
+fn again(test: &'static str, program: Program) {
+    let in_crate = test.split_once("::").map_or(test, |(_, rest)| rest);
+    alone(in_crate, move || run(&program));
+}
+
+/// Where and why a check failed.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+fn programs(op: BoxedStrategy<Op>) -> impl Strategy<Value = Program> {
+    let ops = proptest::collection::vec(op, 1..40);
+    (any::<bool>(), any::<bool>(), ops).prop_map(|(curious, newest_first, ops)| Program {
+        curious,
+        newest_first,
+        ops,
+    })
+}
+
+/// A number that chooses among what there is.
+fn n() -> std::ops::RangeInclusive<u8> {
+    0..=u8::MAX
+}
+
+fn how() -> BoxedStrategy<How> {
+    prop_oneof![
+        4 => Just(How::Plain),
+        1 => Just(How::Shielded),
+        1 => any::<bool>().prop_map(|named| How::Built { named }),
+    ]
+    .boxed()
+}
+
+/// The tree, cancels, and what is asked.
+fn tree_op() -> BoxedStrategy<Op> {
+    prop_oneof![
+        8 => (n(), how()).prop_map(|(from, how)| Op::Derive { from, how }),
+        1 => (n(), n()).prop_map(|(slot, times)| Op::Churn { slot, times }),
+        2 => n().prop_map(|slot| Op::Clone { slot }),
+        8 => n().prop_map(|slot| Op::Drop { slot }),
+        1 => n().prop_map(|handle| Op::Cancel { handle }),
+        1 => n().prop_map(|handle| Op::CancelWith { handle }),
+        2 => n().prop_map(|slot| Op::Guard { slot }),
+        1 => n().prop_map(|slot| Op::Split { slot }),
+        1 => n().prop_map(|slot| Op::Ask { slot }),
+    ]
+    .boxed()
+}
+
+/// What wakers and callbacks do.
+fn then(op: BoxedStrategy<Op>) -> BoxedStrategy<Then> {
+    let op = prop_oneof![8 => op, 1 => Just(Op::Panic)];
+    proptest::collection::vec(op, 0..3).prop_map(Then).boxed()
+}
+
+fn wait_op(then: BoxedStrategy<Then>) -> BoxedStrategy<Op> {
+    prop_oneof![
+        3 => (n(), then).prop_map(|(slot, then)| Op::Wait { slot, then }),
+        5 => (n(), any::<bool>()).prop_map(|(wait, waker)| Op::Poll { wait, waker }),
+        2 => n().prop_map(|wait| Op::DropWait { wait }),
+    ]
+    .boxed()
+}
+
+fn waiting_op() -> BoxedStrategy<Op> {
+    let plain = prop_oneof![1 => tree_op(), 2 => wait_op(Just(Then::default()).boxed())];
+    prop_oneof![1 => tree_op(), 2 => wait_op(then(plain.boxed()))].boxed()
+}
+
+// V1, V3 to V7, V9, G23
+#[test]
+fn trees_do_what_the_reference_does() {
+    check(
+        "tests::properties::trees_do_what_the_reference_does",
+        10_000,
+        tree_op,
+    );
+}
+
+// V12, V14 to V17
+#[test]
+fn waits_do_what_the_reference_does() {
+    check(
+        "tests::properties::waits_do_what_the_reference_does",
+        10_000,
+        waiting_op,
+    );
+}
+
+mod printed {
+    use super::{Program, Then, again};
+
+    include!("programs/printed.rs");
+}
+
+/// What is printed can be pasted: the same text is compiled above.
+#[test]
+fn what_is_printed_can_be_pasted() {
+    use super::programs::{How::*, Op::*};
+    let program = Program {
+        curious: true,
+        newest_first: false,
+        ops: vec![
+            Derive {
+                from: 0,
+                how: Built { named: true },
+            },
+            Wait {
+                slot: 0,
+                then: Then(vec![Drop { slot: 1 }, Panic]),
+            },
+        ],
+    };
+    assert_eq!(
+        format!("{program:?}\n"),
+        include_str!("programs/printed.rs")
+    );
+}
