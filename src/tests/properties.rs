@@ -5,7 +5,7 @@
 //! `PROPERTIES_SEED=7` makes others, `PROPERTIES_TIMES=100` a hundred times as
 //! many.
 
-use super::programs::{How, Op, Program, Then, run};
+use super::programs::{How, List, Op, Program, run};
 use super::tools::alone;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -80,6 +80,10 @@ fn how() -> BoxedStrategy<How> {
     .boxed()
 }
 
+fn list<T: Strategy>(of: T, len: std::ops::Range<usize>) -> impl Strategy<Value = List<T::Value>> {
+    proptest::collection::vec(of, len).prop_map(List)
+}
+
 /// The tree, cancels, and what is asked.
 fn tree_op() -> BoxedStrategy<Op> {
     prop_oneof![
@@ -97,12 +101,12 @@ fn tree_op() -> BoxedStrategy<Op> {
 }
 
 /// What wakers and callbacks do.
-fn then(op: BoxedStrategy<Op>) -> BoxedStrategy<Then> {
+fn then(op: BoxedStrategy<Op>) -> BoxedStrategy<List<Op>> {
     let op = prop_oneof![8 => op, 1 => Just(Op::Panic)];
-    proptest::collection::vec(op, 0..3).prop_map(Then).boxed()
+    list(op, 0..3).boxed()
 }
 
-fn wait_op(then: BoxedStrategy<Then>) -> BoxedStrategy<Op> {
+fn wait_op(then: BoxedStrategy<List<Op>>) -> BoxedStrategy<Op> {
     prop_oneof![
         3 => (n(), then).prop_map(|(slot, then)| Op::Wait { slot, then }),
         5 => (n(), any::<bool>()).prop_map(|(wait, waker)| Op::Poll { wait, waker }),
@@ -112,7 +116,7 @@ fn wait_op(then: BoxedStrategy<Then>) -> BoxedStrategy<Op> {
 }
 
 fn waiting_op() -> BoxedStrategy<Op> {
-    let plain = prop_oneof![1 => tree_op(), 2 => wait_op(Just(Then::default()).boxed())];
+    let plain = prop_oneof![1 => tree_op(), 2 => wait_op(Just(List(Vec::new())).boxed())];
     prop_oneof![1 => tree_op(), 2 => wait_op(then(plain.boxed()))].boxed()
 }
 
@@ -137,7 +141,7 @@ fn waits_do_what_the_reference_does() {
 }
 
 mod printed {
-    use super::{Program, Then, again};
+    use super::{List, Program, again};
 
     include!("programs/printed.rs");
 }
@@ -156,7 +160,7 @@ fn what_is_printed_can_be_pasted() {
             },
             Wait {
                 slot: 0,
-                then: Then(vec![Drop { slot: 1 }, Panic]),
+                then: List(vec![Drop { slot: 1 }, Panic]),
             },
         ],
     };

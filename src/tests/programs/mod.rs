@@ -51,12 +51,12 @@ pub(crate) enum Op {
     Ask { slot: u8 },
     /// Makes a wait, which is not registered yet. What is to be done `then` is
     /// done by its wakers.
-    Wait { slot: u8, then: Then },
+    Wait { slot: u8, then: List<Op> },
     /// Polls a wait with one of its two wakers.
     Poll { wait: u8, waker: bool },
     /// Drops a wait.
     DropWait { wait: u8 },
-    /// Within a [`Then`]: panics, and ends it. Elsewhere nothing.
+    /// Within a `then`: panics, and ends it. Elsewhere nothing.
     Panic,
 }
 
@@ -71,14 +71,13 @@ pub(crate) enum How {
     Built { named: bool },
 }
 
-/// What a waker or a callback does.
-#[derive(Clone, Default)]
-pub(crate) struct Then(pub(crate) Vec<Op>);
+/// A vector that prints an expression.
+#[derive(Clone)]
+pub(crate) struct List<T>(pub(crate) Vec<T>);
 
-/// Prints an expression.
-impl fmt::Debug for Then {
+impl<T: fmt::Debug> fmt::Debug for List<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Then(vec!{:?})", self.0)
+        write!(f, "List(vec!{:?})", self.0)
     }
 }
 

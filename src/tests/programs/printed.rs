@@ -6,7 +6,7 @@ fn pasted() {
         newest_first: false,
         ops: vec![
             Derive { from: 0, how: Built { named: true } },
-            Wait { slot: 0, then: Then(vec![Drop { slot: 1 }, Panic]) },
+            Wait { slot: 0, then: List(vec![Drop { slot: 1 }, Panic]) },
         ],
     };
     again(concat!(module_path!(), "::pasted"), program);

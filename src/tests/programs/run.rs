@@ -6,8 +6,8 @@
 
 use super::super::reference::{Delivery, Facets, Kind, Node};
 use super::world::{Bell, Handle, Slot, Waiting, World};
-use super::{How, Op, Program, Then};
-use ctxtree::{CancelHandle, Cause};
+use super::{How, List, Op, Program};
+use ctxtree::{CancelHandle, Cause, Context};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -154,7 +154,7 @@ impl Shared {
                     drop_wait(&mut world, wait);
                 }
             }
-            // Not in a `Then`, whose runner knows what to do.
+            // Only a delivery knows what to do.
             Op::Panic => {}
         }
     }
@@ -172,8 +172,7 @@ impl Shared {
             unreachable!("picked among the handles");
         };
         let (cause, line) = if with_cause {
-            world.causes_made += 1;
-            let number = world.causes_made;
+            let number = world.number();
             let cause = Cause::new(world.causes.make(number));
             (Some((number, cause)), CANCEL_WITH_LINE)
         } else {
@@ -214,7 +213,7 @@ impl Shared {
     }
 
     /// Something is delivered: does what is to be done then.
-    fn delivered(&self, delivery: Delivery, then: &Then) {
+    fn delivered(&self, delivery: Delivery, then: &List<Op>) {
         let mut world = self.world();
         world.reference.deliver(delivery);
         world.compare_ends();
@@ -228,7 +227,7 @@ impl Shared {
         }
     }
 
-    fn wait(&self, world: &mut World, slot: u8, then: &Then) {
+    fn wait(&self, world: &mut World, slot: u8, then: &List<Op>) {
         let (node, context) = world.slot_or_root(slot);
         let wait = world.reference.wait(node);
         let bells = [false, true].map(|waker| {
@@ -286,30 +285,30 @@ impl task::Wake for Bell {
 
 fn derive(world: &mut World, from: u8, how: &How) {
     let (parent, context) = world.slot_or_root(from);
-    let kind = match how {
-        How::Plain => Kind::Cancel,
-        How::Shielded => Kind::Shield,
-        How::Built { .. } => Kind::Derived,
-    };
-    let mut facets = Facets::of(kind);
-    if let How::Built { named: true } = how {
-        facets.name = Some(format!("n{}", world.serials));
-    }
-    let node = world.reference.derive(parent, facets.clone());
-    let (child, handle) = match how {
-        How::Plain => context.with_cancel(),
-        How::Shielded => {
-            world.put(node, Handle::Observe(context.without_cancel()));
-            return;
+    match how {
+        How::Plain => {
+            let node = world.reference.derive(parent, Facets::of(Kind::Cancel));
+            put_pair(world, node, context.with_cancel());
         }
-        How::Built { .. } => {
+        How::Shielded => {
+            let node = world.reference.derive(parent, Facets::of(Kind::Shield));
+            world.put(node, Handle::Observe(context.without_cancel()));
+        }
+        How::Built { named } => {
+            let mut facets = Facets::of(Kind::Derived);
             let mut builder = context.derive();
-            if let Some(name) = facets.name {
+            if *named {
+                let name = format!("n{}", world.number());
+                facets.name = Some(name.clone());
                 builder = builder.name(name);
             }
-            builder.build()
+            let node = world.reference.derive(parent, facets);
+            put_pair(world, node, builder.build());
         }
-    };
+    }
+}
+
+fn put_pair(world: &mut World, node: Node, (child, handle): (Context, CancelHandle)) {
     world.put(node, Handle::Observe(child));
     world.put(node, Handle::Cancel(handle));
 }

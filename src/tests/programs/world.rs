@@ -1,8 +1,8 @@
 //! What a running program holds, and the comparison with the reference.
 
 use super::super::reference::{BACKGROUND, Node, Reference, TODO, Wait};
-use super::Then;
 use super::counted::{Tally, assert_asks_agree, cause_number};
+use super::{List, Op};
 use ctxtree::{CancelError, CancelHandle, CancelledOwned, Context, DropGuard, Id, Reason};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub(super) struct Bell {
     pub(super) wait: Wait,
     pub(super) waker: bool,
     pub(super) world: super::run::Shared,
-    pub(super) then: Then,
+    pub(super) then: List<Op>,
 }
 
 pub(super) struct World {
@@ -55,8 +55,9 @@ pub(super) struct World {
     pub(super) waits: Vec<Waiting>,
     /// Those of waits that were dropped.
     pub(super) given_up: Vec<Arc<Bell>>,
+    /// How many objects were made: their numbers.
+    pub(super) made: u32,
     pub(super) causes: Tally,
-    pub(super) causes_made: u32,
     ids: Ids,
 }
 
@@ -69,8 +70,8 @@ impl World {
             serials: 0,
             waits: Vec::new(),
             given_up: Vec::new(),
+            made: 0,
             causes: Tally::default(),
-            causes_made: 0,
             ids: Ids::default(),
         }
     }
@@ -83,6 +84,12 @@ impl World {
             node,
             handle,
         });
+    }
+
+    /// The number of a new object.
+    pub(super) fn number(&mut self) -> u32 {
+        self.made += 1;
+        self.made
     }
 
     /// Puts back what was in use.

@@ -55,6 +55,16 @@ impl Facets {
         Self { kind, name: None }
     }
 
+    /// What `Display` says of a node without a name.
+    fn made_by(&self) -> String {
+        match self.kind {
+            Kind::Root => unreachable!("roots are named"),
+            Kind::Cancel => "with_cancel".to_owned(),
+            Kind::Shield => "without_cancel".to_owned(),
+            Kind::Derived => "derive".to_owned(),
+        }
+    }
+
     /// Whether a cancel from above stops here.
     fn is_shielded(&self) -> bool {
         matches!(self.kind, Kind::Root | Kind::Shield)
@@ -88,8 +98,8 @@ impl Reference {
         let root = |name: &str| NodeState {
             parent: None,
             facets: Facets {
-                kind: Kind::Root,
                 name: Some(name.to_owned()),
+                ..Facets::of(Kind::Root)
             },
             handles: 1,
             end: None,
@@ -147,15 +157,9 @@ impl Reference {
     /// `Display`.
     pub(crate) fn path(&self, node: Node) -> String {
         let NodeState { parent, facets, .. } = &self.nodes[node];
-        let part = match (&facets.name, facets.kind) {
-            (Some(name), _) => name,
-            (None, Kind::Cancel) => "with_cancel",
-            (None, Kind::Shield) => "without_cancel",
-            (None, Kind::Derived) => "derive",
-            (None, Kind::Root) => unreachable!("roots are named"),
-        };
+        let part = facets.name.clone().unwrap_or_else(|| facets.made_by());
         match parent {
-            None => part.to_owned(),
+            None => part,
             Some(parent) => format!("{}.{part}", self.path(*parent)),
         }
     }
@@ -197,8 +201,12 @@ impl Reference {
             let own = state.end.filter(|end| kept[node] && end.origin == node);
             own?.cause
         });
-        let mut causes: Vec<u32> = causes.collect();
-        causes.sort_unstable();
-        causes
+        sorted(causes)
     }
+}
+
+fn sorted(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    numbers
 }
