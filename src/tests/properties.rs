@@ -3,7 +3,8 @@
 //!
 //! Always the same programs, so that a run can be trusted and repeated:
 //! `PROPERTIES_SEED=7` makes others, `PROPERTIES_TIMES=100` a hundred times as
-//! many.
+//! many, and `PROPERTIES_SHOW=1` prints each before it runs, for those that end
+//! the process.
 
 use super::programs::{How, List, Op, Program, run};
 use super::tools::alone;
@@ -23,7 +24,9 @@ fn check(test: &'static str, cases: u32, op: fn() -> BoxedStrategy<Op>) {
         let config = Config {
             cases: cases * setting("PROPERTIES_TIMES", 1),
             failure_persistence: None,
-            max_shrink_iters: 20_000,
+            // In milliseconds: a test is given a minute.
+            max_shrink_time: 20_000,
+            max_shrink_iters: u32::MAX,
             ..Config::default()
         };
         let seed = u128::from(setting("PROPERTIES_SEED", 1));
@@ -36,6 +39,9 @@ fn check(test: &'static str, cases: u32, op: fn() -> BoxedStrategy<Op>) {
             PANIC.lock().unwrap().get_or_insert(info.to_string());
         }));
         let result = TestRunner::new_with_rng(config, rng).run(&programs(op()), |program| {
+            if setting("PROPERTIES_SHOW", 0) != 0 {
+                eprintln!("{program:?}");
+            }
             let ran = catch_unwind(AssertUnwindSafe(|| run(&program)));
             ran.map_err(|_| TestCaseError::fail(PANIC.lock().unwrap().take().unwrap()))
         });
@@ -59,8 +65,10 @@ static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 fn programs(op: BoxedStrategy<Op>) -> impl Strategy<Value = Program> {
     let ops = proptest::collection::vec(op, 1..40);
-    (any::<bool>(), any::<bool>(), ops).prop_map(|(curious, newest_first, ops)| Program {
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (flags, ops).prop_map(|((curious, cancel_all, newest_first), ops)| Program {
         curious,
+        cancel_all,
         newest_first,
         ops,
     })
@@ -75,7 +83,7 @@ fn how() -> BoxedStrategy<How> {
     prop_oneof![
         4 => Just(How::Plain),
         1 => Just(How::Shielded),
-        1 => any::<bool>().prop_map(|named| How::Built { named }),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(named, shielded)| How::Built { named, shielded }),
     ]
     .boxed()
 }
@@ -90,9 +98,9 @@ fn tree_op() -> BoxedStrategy<Op> {
         8 => (n(), how()).prop_map(|(from, how)| Op::Derive { from, how }),
         1 => (n(), n()).prop_map(|(slot, times)| Op::Churn { slot, times }),
         2 => n().prop_map(|slot| Op::Clone { slot }),
-        8 => n().prop_map(|slot| Op::Drop { slot }),
-        1 => n().prop_map(|handle| Op::Cancel { handle }),
-        1 => n().prop_map(|handle| Op::CancelWith { handle }),
+        5 => n().prop_map(|slot| Op::Drop { slot }),
+        2 => n().prop_map(|handle| Op::Cancel { handle }),
+        2 => n().prop_map(|handle| Op::CancelWith { handle }),
         2 => n().prop_map(|slot| Op::Guard { slot }),
         1 => n().prop_map(|slot| Op::Split { slot }),
         1 => n().prop_map(|slot| Op::Ask { slot }),
@@ -110,14 +118,39 @@ fn wait_op(then: BoxedStrategy<List<Op>>) -> BoxedStrategy<Op> {
     prop_oneof![
         3 => (n(), then).prop_map(|(slot, then)| Op::Wait { slot, then }),
         5 => (n(), any::<bool>()).prop_map(|(wait, waker)| Op::Poll { wait, waker }),
-        2 => n().prop_map(|wait| Op::DropWait { wait }),
+        1 => n().prop_map(|wait| Op::DropWait { wait }),
+    ]
+    .boxed()
+}
+
+fn callback_op(then: BoxedStrategy<List<Op>>) -> BoxedStrategy<Op> {
+    let stop = (n(), any::<bool>());
+    prop_oneof![
+        6 => (n(), then).prop_map(|(slot, then)| Op::After { slot, then }),
+        2 => stop.prop_map(|(registration, join)| Op::Stop { registration, join }),
+        2 => n().prop_map(|registration| Op::DropRegistration { registration }),
+        1 => n().prop_map(|registration| Op::Detach { registration }),
     ]
     .boxed()
 }
 
 fn waiting_op() -> BoxedStrategy<Op> {
-    let plain = prop_oneof![1 => tree_op(), 2 => wait_op(Just(List(Vec::new())).boxed())];
-    prop_oneof![1 => tree_op(), 2 => wait_op(then(plain.boxed()))].boxed()
+    let plain = prop_oneof![3 => tree_op(), 2 => wait_op(Just(List(Vec::new())).boxed())];
+    prop_oneof![3 => tree_op(), 2 => wait_op(then(plain.boxed()))].boxed()
+}
+
+/// Waits and callbacks, which do the same in turn.
+fn reacting_op() -> BoxedStrategy<Op> {
+    let level = |then: BoxedStrategy<List<Op>>| {
+        prop_oneof![
+            5 => tree_op(),
+            2 => wait_op(then.clone()),
+            3 => callback_op(then),
+        ]
+        .boxed()
+    };
+    let innermost = level(Just(List(Vec::new())).boxed());
+    level(then(level(then(innermost))))
 }
 
 // V1, V3 to V7, V9, G23
@@ -140,6 +173,16 @@ fn waits_do_what_the_reference_does() {
     );
 }
 
+// V12 to V17, G103 to G113, K1, P21 to P28
+#[test]
+fn callbacks_do_what_the_reference_does() {
+    check(
+        "tests::properties::callbacks_do_what_the_reference_does",
+        8_000,
+        reacting_op,
+    );
+}
+
 mod printed {
     use super::{List, Program, again};
 
@@ -152,11 +195,15 @@ fn what_is_printed_can_be_pasted() {
     use super::programs::{How::*, Op::*};
     let program = Program {
         curious: true,
+        cancel_all: false,
         newest_first: false,
         ops: vec![
             Derive {
                 from: 0,
-                how: Built { named: true },
+                how: Built {
+                    named: true,
+                    shielded: false,
+                },
             },
             Wait {
                 slot: 0,

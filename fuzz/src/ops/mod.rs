@@ -12,7 +12,7 @@ mod reference;
 use crate::Case;
 use crate::tools::alone;
 use arbitrary::{Arbitrary, Result, Unstructured};
-use programs::{How, Op, Then};
+use programs::{How, List, Op};
 use std::fmt;
 
 /// Operations, done one after the other.
@@ -36,6 +36,7 @@ impl<'a> Arbitrary<'a> for Program {
         Ok(Program(programs::Program {
             curious: flags & 1 != 0,
             newest_first: flags & 2 != 0,
+            cancel_all: flags & 4 != 0,
             ops,
         }))
     }
@@ -67,6 +68,16 @@ fn op(bytes: &mut Unstructured<'_>, depth: usize) -> Result<Op> {
         },
         10 => Op::DropWait { wait: n()? },
         11 => Op::Panic,
+        12 => Op::After {
+            slot: n()?,
+            then: then(bytes, depth)?,
+        },
+        13 => Op::Stop {
+            registration: n()?,
+            join: n()? & 1 != 0,
+        },
+        14 => Op::DropRegistration { registration: n()? },
+        15 => Op::Detach { registration: n()? },
         _ => Op::Derive {
             from: n()?,
             how: how(bytes)?,
@@ -80,12 +91,13 @@ fn how(bytes: &mut Unstructured<'_>) -> Result<How> {
         0 => How::Shielded,
         1 => How::Built {
             named: code & 16 != 0,
+            shielded: code & 32 != 0,
         },
         _ => How::Plain,
     })
 }
 
-fn then(bytes: &mut Unstructured<'_>, depth: usize) -> Result<Then> {
+fn then(bytes: &mut Unstructured<'_>, depth: usize) -> Result<List<Op>> {
     let mut ops = Vec::new();
     if depth < DEEPEST {
         let count: u8 = bytes.arbitrary()?;
@@ -93,7 +105,7 @@ fn then(bytes: &mut Unstructured<'_>, depth: usize) -> Result<Then> {
             ops.push(op(bytes, depth + 1)?);
         }
     }
-    Ok(Then(ops))
+    Ok(List(ops))
 }
 
 impl Case for Program {

@@ -3,15 +3,22 @@
 use ctxtree::{CancelError, Context};
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Makes objects, and knows which are left.
 #[derive(Clone, Default)]
-pub(crate) struct Tally(Arc<Mutex<Vec<u32>>>);
+pub(crate) struct Tally(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    live: Vec<u32>,
+    /// Those that were dropped twice: a panic would come at a bad time.
+    twice: Vec<u32>,
+}
 
 impl Tally {
     pub(crate) fn make(&self, number: u32) -> Counted {
-        self.with(|live| live.push(number));
+        self.counts().live.push(number);
         Counted {
             number,
             tally: self.clone(),
@@ -19,14 +26,21 @@ impl Tally {
     }
 
     /// The numbers of those that exist, in order.
+    ///
+    /// # Panics
+    ///
+    /// If one was dropped twice.
     pub(crate) fn live(&self) -> Vec<u32> {
-        let mut live = self.with(|live| live.clone());
+        let counts = self.counts();
+        assert_eq!(counts.twice, [], "dropped twice");
+        let mut live = counts.live.clone();
+        drop(counts);
         live.sort_unstable();
         live
     }
 
-    fn with<R>(&self, f: impl FnOnce(&mut Vec<u32>) -> R) -> R {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -38,12 +52,11 @@ pub(crate) struct Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let number = self.number;
-        let place = self.tally.with(|live| {
-            let place = live.iter().position(|&left| left == number);
-            place.map(|place| live.swap_remove(place))
-        });
-        assert!(place.is_some(), "{self} was dropped twice");
+        let mut counts = self.tally.counts();
+        match counts.live.iter().position(|&left| left == self.number) {
+            Some(place) => drop(counts.live.swap_remove(place)),
+            None => counts.twice.push(self.number),
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Program {
     /// Whether everything is compared after each operation: that is slow, and
     /// asking early may hide what goes wrong for who asks late.
     pub(crate) curious: bool,
+    /// Whether all that can be cancelled in the end is.
+    pub(crate) cancel_all: bool,
     /// Whether the handles that are left in the end go newest first.
     pub(crate) newest_first: bool,
     pub(crate) ops: Vec<Op>,
@@ -28,8 +30,9 @@ pub(crate) struct Program {
 /// is nothing to choose from, nothing is done.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    /// Derives below a slot's context; the numbers after the last are
-    /// `background` and `todo`. The new handles go to new slots.
+    /// Derives below a slot's context; 255 is `background` and 254 `todo`, here
+    /// and below, and what else there is no slot for. The new handles go to
+    /// new slots.
     Derive { from: u8, how: How },
     /// Derives and drops, so that the parent's list has dead children.
     Churn { slot: u8, times: u8 },
@@ -56,6 +59,14 @@ pub(crate) enum Op {
     Poll { wait: u8, waker: bool },
     /// Drops a wait.
     DropWait { wait: u8 },
+    /// Registers a callback, on a slot's context or a root.
+    After { slot: u8, then: List<Op> },
+    /// Stops a callback.
+    Stop { registration: u8, join: bool },
+    /// Drops a registration.
+    DropRegistration { registration: u8 },
+    /// Leaves a callback registered.
+    Detach { registration: u8 },
     /// Within a `then`: panics, and ends it. Elsewhere nothing.
     Panic,
 }
@@ -68,7 +79,7 @@ pub(crate) enum How {
     /// By `without_cancel`.
     Shielded,
     /// By the builder.
-    Built { named: bool },
+    Built { named: bool, shielded: bool },
 }
 
 /// A vector that prints an expression.
@@ -89,6 +100,7 @@ impl fmt::Debug for Program {
         writeln!(f, "    use crate::tests::programs::{{How::*, Op::*}};")?;
         writeln!(f, "    let program = Program {{")?;
         writeln!(f, "        curious: {},", self.curious)?;
+        writeln!(f, "        cancel_all: {},", self.cancel_all)?;
         writeln!(f, "        newest_first: {},", self.newest_first)?;
         writeln!(f, "        ops: vec![")?;
         for op in &self.ops {

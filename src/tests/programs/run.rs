@@ -4,10 +4,10 @@
 //! handle taken out of its slot: what the wakers and callbacks of that call do
 //! are operations of their own, and the handle that is in use is not theirs.
 
-use super::super::reference::{Delivery, Facets, Kind, Node};
+use super::super::reference::{self, Callback, Delivery, Facets, Kind, Node};
 use super::world::{Bell, Handle, Slot, Waiting, World};
 use super::{How, List, Op, Program};
-use ctxtree::{CancelHandle, Cause, Context};
+use ctxtree::{CancelError, CancelHandle, Cause, Context, Stop};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -25,6 +25,14 @@ pub(crate) fn run(program: &Program) {
     let shared = Shared(Arc::new(Mutex::new(World::new(program.curious))));
     for op in &program.ops {
         shared.step(op);
+    }
+    if program.cancel_all {
+        let handles = shared.world().cancel_handles().len();
+        for handle in 0..handles.min(256) {
+            shared.step(&Op::Cancel {
+                handle: handle as u8,
+            });
+        }
     }
     shared.tear_down(program.newest_first);
     assert_given_back(before);
@@ -154,6 +162,27 @@ impl Shared {
                     drop_wait(&mut world, wait);
                 }
             }
+            Op::After { slot, then } => {
+                drop(world);
+                self.after_cancel(*slot, then);
+            }
+            Op::Stop { registration, join } => {
+                if let Some(place) = pick(*registration, world.registrations.len()) {
+                    stop(&mut world, place, *join);
+                }
+            }
+            Op::DropRegistration { registration } => {
+                if let Some(place) = pick(*registration, world.registrations.len()) {
+                    drop_registration(&mut world, place);
+                }
+            }
+            Op::Detach { registration } => {
+                if let Some(place) = pick(*registration, world.registrations.len()) {
+                    let (callback, registration) = world.registrations.remove(place);
+                    world.reference.detach(callback);
+                    registration.detach();
+                }
+            }
             // Only a delivery knows what to do.
             Op::Panic => {}
         }
@@ -161,9 +190,7 @@ impl Shared {
 
     fn cancel(&self, number: u8, with_cause: bool) {
         let mut world = self.world();
-        let handles: Vec<usize> = (0..world.slots.len())
-            .filter(|&slot| matches!(world.slots[slot].handle, Handle::Cancel(_)))
-            .collect();
+        let handles = world.cancel_handles();
         let Some(place) = pick(number, handles.len()) else {
             return;
         };
@@ -218,13 +245,49 @@ impl Shared {
         world.reference.deliver(delivery);
         world.compare_ends();
         drop(world);
-        for op in &then.0 {
-            if let Op::Panic = op {
-                self.world().reference.panics(delivery);
-                resume_unwind(Box::new(Scripted(delivery)));
+        let ran = catch(|| {
+            for op in &then.0 {
+                if let Op::Panic = op {
+                    resume_unwind(Box::new(Scripted(delivery)));
+                }
+                self.step(op);
             }
-            self.step(op);
+        });
+        let mut world = self.world();
+        if let Delivery::Run { callback } = delivery {
+            world.reference.ran(callback);
         }
+        if ran.is_err() {
+            world.reference.panics(delivery);
+            drop(world);
+            resume_unwind(Box::new(Scripted(delivery)));
+        }
+    }
+
+    fn after_cancel(&self, slot: u8, then: &List<Op>) {
+        let mut world = self.world();
+        let (node, context) = world.slot_or_root(slot);
+        let callback = world.reference.after_cancel(node);
+        let mark = world.closures.make(callback as u32);
+        drop(world);
+        let (shared, then) = (self.clone(), then.clone());
+        let registration = self.delivering(|| {
+            context.after_cancel(move |error| {
+                let _mark = mark;
+                shared.runs(callback, error, &then);
+            })
+        });
+        let registration = registration.map(|registration| (callback, registration));
+        self.world().registrations.extend(registration);
+        drop(context);
+    }
+
+    fn runs(&self, callback: Callback, error: &CancelError, then: &List<Op>) {
+        let mut world = self.world();
+        let node = world.reference.registered_on(callback);
+        world.compare_told(node, error);
+        drop(world);
+        self.delivered(Delivery::Run { callback }, then);
     }
 
     fn wait(&self, world: &mut World, slot: u8, then: &List<Op>) {
@@ -252,26 +315,21 @@ impl Shared {
         for slot in 0..world.slots.len() {
             world.ask(slot);
         }
-        let next = |len: usize| if newest_first { len - 1 } else { 0 };
-        // Newest first also means: the waits before what they wait for.
-        while newest_first && !world.waits.is_empty() {
-            let last = world.waits.len() - 1;
-            drop_wait(&mut world, last);
-            world.compare();
+        // Newest first also means: what is registered before what it is on.
+        if newest_first {
+            drop_registered(&mut world, true);
         }
         while !world.slots.is_empty() {
-            let place = next(world.slots.len());
+            let place = end(world.slots.len(), newest_first);
             let slot = world.slots.remove(place);
             drop(world);
             self.drop_handle(slot.node, slot.handle);
             world = self.world();
             world.compare();
         }
-        while !world.waits.is_empty() {
-            drop_wait(&mut world, 0);
-            world.compare();
-        }
+        drop_registered(&mut world, newest_first);
         assert_eq!(world.causes.live(), [], "causes leaked");
+        assert_eq!(world.closures.live(), [], "closures leaked");
     }
 }
 
@@ -294,13 +352,17 @@ fn derive(world: &mut World, from: u8, how: &How) {
             let node = world.reference.derive(parent, Facets::of(Kind::Shield));
             world.put(node, Handle::Observe(context.without_cancel()));
         }
-        How::Built { named } => {
+        How::Built { named, shielded } => {
             let mut facets = Facets::of(Kind::Derived);
             let mut builder = context.derive();
             if *named {
                 let name = format!("n{}", world.number());
                 facets.name = Some(name.clone());
                 builder = builder.name(name);
+            }
+            if *shielded {
+                facets.shielded = true;
+                builder = builder.shield();
             }
             let node = world.reference.derive(parent, facets);
             put_pair(world, node, builder.build());
@@ -321,8 +383,30 @@ fn poll(world: &mut World, wait: usize, waker: bool) {
     let node = world.reference.waits_for(waiting.wait);
     assert_eq!(polled.is_ready(), ready, "a wait for node {node}");
     if let Poll::Ready(error) = polled {
-        world.compare_ready(node, &error);
+        world.compare_told(node, &error);
     }
+}
+
+fn stop(world: &mut World, place: usize, join: bool) {
+    let (callback, registration) = &world.registrations[place];
+    let stopped = match join {
+        false => registration.stop(),
+        true => registration.stop_and_join(),
+    };
+    let stopped = match stopped {
+        Stop::Prevented => reference::Stop::Prevented,
+        Stop::Running => reference::Stop::Running,
+        Stop::Finished => reference::Stop::Finished,
+        Stop::AlreadyStopped => reference::Stop::AlreadyStopped,
+    };
+    let due = world.reference.stop(*callback);
+    assert_eq!(stopped, due, "stop of callback {callback}");
+}
+
+fn drop_registration(world: &mut World, place: usize) {
+    let (callback, registration) = world.registrations.remove(place);
+    world.reference.stop(callback);
+    drop(registration);
 }
 
 fn drop_wait(world: &mut World, wait: usize) {
@@ -330,6 +414,24 @@ fn drop_wait(world: &mut World, wait: usize) {
     world.reference.drop_wait(waiting.wait);
     drop(waiting.future);
     world.given_up.extend(waiting.bells);
+}
+
+fn drop_registered(world: &mut World, newest_first: bool) {
+    while !world.waits.is_empty() {
+        let place = end(world.waits.len(), newest_first);
+        drop_wait(world, place);
+        world.compare();
+    }
+    while !world.registrations.is_empty() {
+        let place = end(world.registrations.len(), newest_first);
+        drop_registration(world, place);
+        world.compare();
+    }
+}
+
+/// One end of what has this length.
+fn end(len: usize, newest_first: bool) -> usize {
+    if newest_first { len - 1 } else { 0 }
 }
 
 /// Calls, and tells by which delivery it panicked. A check that failed goes on.

@@ -1,9 +1,12 @@
 //! What a running program holds, and the comparison with the reference.
 
-use super::super::reference::{BACKGROUND, Node, Reference, TODO, Wait};
+use super::super::reference::{BACKGROUND, Callback, Node, Reference, TODO, Wait};
 use super::counted::{Tally, assert_asks_agree, cause_number};
+use super::run::pick;
 use super::{List, Op};
-use ctxtree::{CancelError, CancelHandle, CancelledOwned, Context, DropGuard, Id, Reason};
+use ctxtree::{
+    CancelError, CancelHandle, CancelledOwned, Context, DropGuard, Id, Reason, Registration,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -55,9 +58,11 @@ pub(super) struct World {
     pub(super) waits: Vec<Waiting>,
     /// Those of waits that were dropped.
     pub(super) given_up: Vec<Arc<Bell>>,
+    pub(super) registrations: Vec<(Callback, Registration)>,
     /// How many objects were made: their numbers.
     pub(super) made: u32,
     pub(super) causes: Tally,
+    pub(super) closures: Tally,
     ids: Ids,
 }
 
@@ -70,8 +75,10 @@ impl World {
             serials: 0,
             waits: Vec::new(),
             given_up: Vec::new(),
+            registrations: Vec::new(),
             made: 0,
             causes: Tally::default(),
+            closures: Tally::default(),
             ids: Ids::default(),
         }
     }
@@ -100,13 +107,20 @@ impl World {
         self.slots.insert(place, slot);
     }
 
+    /// The slots with a `CancelHandle`.
+    pub(super) fn cancel_handles(&self) -> Vec<usize> {
+        let slots = self.slots.iter().enumerate();
+        let handles = slots.filter(|(_, slot)| matches!(slot.handle, Handle::Cancel(_)));
+        handles.map(|(place, _)| place).collect()
+    }
+
     /// The context of a slot, or a root.
     pub(super) fn slot_or_root(&self, number: u8) -> (Node, Context) {
-        let number = usize::from(number) % (self.slots.len() + 2);
-        match self.slots.get(number) {
+        let slot = pick(number, self.slots.len()).filter(|_| number < 254);
+        match slot.map(|slot| &self.slots[slot]) {
             Some(slot) => (slot.node, slot.handle.context().clone()),
-            None if number == self.slots.len() => (BACKGROUND, Context::background()),
-            None => (TODO, Context::todo()),
+            None if number == 254 => (TODO, Context::todo()),
+            None => (BACKGROUND, Context::background()),
         }
     }
 
@@ -142,6 +156,11 @@ impl World {
             self.reference.causes(&kept),
             "causes kept"
         );
+        assert_eq!(
+            self.closures.live(),
+            self.reference.closures(&kept),
+            "closures kept"
+        );
         if self.curious {
             for slot in 0..self.slots.len() {
                 self.ask_with(slot, &kept);
@@ -176,8 +195,8 @@ impl World {
         self.ids.compare(node, context.id());
     }
 
-    /// A wait is ready.
-    pub(super) fn compare_ready(&mut self, node: Node, error: &CancelError) {
+    /// A wait is ready, or a callback runs.
+    pub(super) fn compare_told(&mut self, node: Node, error: &CancelError) {
         self.ids.compare_end(&self.reference, node, Some(error));
     }
 }

@@ -8,6 +8,7 @@
 //! Among the deliveries of one cancel the order is that of registration within
 //! a node, and parents before children (V17). Else it is not promised.
 
+use super::callbacks::Callback;
 use super::waits::Wait;
 use super::{Node, Reference};
 
@@ -25,15 +26,21 @@ pub(crate) struct End {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Delivery {
     /// Wakes a wait, by the last of its wakers.
-    Wake { wait: Wait, waker: bool },
+    Wake {
+        wait: Wait,
+        waker: bool,
+    },
+    Run {
+        callback: Callback,
+    },
 }
 
 /// A delivery that has not come yet.
 #[derive(Clone, Copy, Debug)]
-struct Due {
-    delivery: Delivery,
-    node: Node,
-    since: usize,
+pub(super) struct Due {
+    pub(super) delivery: Delivery,
+    pub(super) node: Node,
+    pub(super) since: usize,
 }
 
 /// A call that cancels.
@@ -47,7 +54,7 @@ impl Reference {
     /// What a node is done by when it is made, or when something becomes done.
     pub(super) fn end_from_above(&self, node: Node) -> Option<End> {
         let state = &self.nodes[node];
-        if state.facets.is_shielded() {
+        if state.facets.shielded {
             return None;
         }
         self.nodes[state.parent?].end
@@ -65,9 +72,15 @@ impl Reference {
             self.nodes[node].end = Some(end);
             self.mark();
         }
-        let due = self.claim();
-        self.cancels.push(Cancel { due, panic: None });
+        let mut due = self.claim_waits();
+        due.extend(self.claim_callbacks());
+        self.begin(due);
         wins
+    }
+
+    /// A call begins that must deliver this.
+    pub(super) fn begin(&mut self, due: Vec<Due>) {
+        self.cancels.push(Cancel { due, panic: None });
     }
 
     /// All that hangs on something done becomes done.
@@ -78,21 +91,6 @@ impl Reference {
                 self.nodes[node].end = self.end_from_above(node);
             }
         }
-    }
-
-    /// What is registered on nodes that are done is due. Once.
-    fn claim(&mut self) -> Vec<Due> {
-        let mut due = Vec::new();
-        for (wait, state) in self.waits.iter_mut().enumerate() {
-            if self.nodes[state.node].end.is_some() {
-                due.extend(state.registered.take().map(|waker| Due {
-                    delivery: Delivery::Wake { wait, waker },
-                    node: state.node,
-                    since: state.since,
-                }));
-            }
-        }
-        due
     }
 
     /// Something is delivered.
@@ -117,6 +115,9 @@ impl Reference {
         }
         let cancel = self.cancels.last_mut();
         cancel.expect("found above").due.remove(place);
+        if let Delivery::Run { callback } = delivery {
+            self.runs(callback);
+        }
     }
 
     /// Takes back what is due and will not be delivered any more.

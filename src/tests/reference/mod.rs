@@ -10,16 +10,24 @@
 //! |---|---|
 //! | this | nodes: derived, held, done; what a handle can ask |
 //! | `cancels` | what a cancel marks, and what it must deliver |
-//! | `waits` | what is registered on a node |
+//! | `waits`, `callbacks` | what is registered on a node |
 //!
 //! # Where the contract leaves a choice
 //!
 //! - A wait that is due to be woken, and is polled before it is its turn, is
 //!   ready, and still woken. One that is dropped before its turn is not.
+//! - A callback that is due runs, also if what comes before it lets go of the
+//!   last handle of its node. One that is stopped before its turn does not.
+//! - A callback that was dropped with its node was prevented: that is what the
+//!   first `stop` says.
+//! - On a node that can never be done, a callback goes with its registration,
+//!   whether or not the node is still there.
 
+mod callbacks;
 mod cancels;
 mod waits;
 
+pub(crate) use callbacks::{Callback, Stop};
 pub(crate) use cancels::{Delivery, End};
 pub(crate) use waits::Wait;
 
@@ -48,11 +56,17 @@ pub(crate) enum Kind {
 pub(crate) struct Facets {
     pub(crate) kind: Kind,
     pub(crate) name: Option<String>,
+    /// Whether a cancel from above stops here.
+    pub(crate) shielded: bool,
 }
 
 impl Facets {
     pub(crate) fn of(kind: Kind) -> Self {
-        Self { kind, name: None }
+        Self {
+            kind,
+            name: None,
+            shielded: matches!(kind, Kind::Root | Kind::Shield),
+        }
     }
 
     /// What `Display` says of a node without a name.
@@ -63,11 +77,6 @@ impl Facets {
             Kind::Shield => "without_cancel".to_owned(),
             Kind::Derived => "derive".to_owned(),
         }
-    }
-
-    /// Whether a cancel from above stops here.
-    fn is_shielded(&self) -> bool {
-        matches!(self.kind, Kind::Root | Kind::Shield)
     }
 
     /// Whether a `CancelHandle` comes with the context.
@@ -87,6 +96,7 @@ struct NodeState {
 pub(crate) struct Reference {
     nodes: Vec<NodeState>,
     waits: Vec<waits::WaitState>,
+    callbacks: Vec<callbacks::CallbackState>,
     /// How many registrations there were: their order.
     registrations: usize,
     /// Cancels under way, the innermost last.
@@ -107,6 +117,7 @@ impl Reference {
         Self {
             nodes: vec![root("background"), root("todo")],
             waits: Vec::new(),
+            callbacks: Vec::new(),
             registrations: 0,
             cancels: Vec::new(),
         }
@@ -145,7 +156,7 @@ impl Reference {
     pub(crate) fn is_cancelable(&self, node: Node) -> bool {
         let NodeState { parent, facets, .. } = &self.nodes[node];
         let from_above = parent.is_some_and(|parent| self.is_cancelable(parent));
-        facets.has_handle() || !facets.is_shielded() && from_above
+        facets.has_handle() || !facets.shielded && from_above
     }
 
     /// Its own name, not an ancestor's.

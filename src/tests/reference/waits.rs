@@ -1,6 +1,6 @@
-//! What is registered on a node: waits.
+//! Waits that are registered on a node.
 
-use super::cancels::Delivery;
+use super::cancels::{Delivery, Due};
 use super::{Node, Reference};
 
 /// A place in [`Reference::waits`].
@@ -38,6 +38,21 @@ impl Reference {
             state.since = self.registrations;
         }
         false
+    }
+
+    /// Waits for nodes that are done are due.
+    pub(super) fn claim_waits(&mut self) -> Vec<Due> {
+        let mut due = Vec::new();
+        for (wait, state) in self.waits.iter_mut().enumerate() {
+            if self.nodes[state.node].end.is_some() {
+                due.extend(state.registered.take().map(|waker| Due {
+                    delivery: Delivery::Wake { wait, waker },
+                    node: state.node,
+                    since: state.since,
+                }));
+            }
+        }
+        due
     }
 
     pub(crate) fn waits_for(&self, wait: Wait) -> Node {
