@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use ctxtree::{CancelHandle, Context};
+use ctxtree::{CancelHandle, Context, Key};
 use support::Bench;
 use support::bits::{poll_once, wakers};
 
@@ -78,6 +78,7 @@ fn main() {
     let bench = Bench::start("memory");
     let mut answers = Answers::default();
     leaf(&mut answers);
+    values(&mut answers);
     short_children(&mut answers, bench.pick(10_000_000, 100_000));
     short_children_of_two(&mut answers, bench.pick(5_000_000, 50_000));
     waits(&mut answers, bench.pick(1_000_000, 20_000));
@@ -121,6 +122,61 @@ fn leaf(answers: &mut Answers) {
         handles == (word, word),
         "the handles",
         format_args!("{} and {} bytes", handles.0, handles.1),
+    );
+}
+
+fn values(answers: &mut Answers) {
+    const LEAVES: usize = 1_000;
+    let (root, _handle) = Context::background().with_cancel();
+    let root = root.with_value(7_u8);
+    drop(root.with_value(0_u64));
+    let mut leaves: Vec<Context> = Vec::with_capacity(LEAVES);
+    let (count, bytes) = (COUNT.load(Ordering::Relaxed), live());
+    for number in 0..LEAVES as u64 {
+        let leaf = root.with_value(number);
+        assert_eq!(leaf.value(), Some(&number));
+        assert!(leaf.value::<i8>().is_none());
+        leaves.push(leaf);
+    }
+    let count = COUNT.load(Ordering::Relaxed) - count;
+    let bytes = live() - bytes;
+    answers.check(
+        count == LEAVES,
+        "a context with a value, looked up",
+        format_args!(
+            "{} allocations, {} bytes with a u64",
+            count as f64 / LEAVES as f64,
+            bytes as f64 / LEAVES as f64,
+        ),
+    );
+    drop(leaves);
+    let before = COUNT.load(Ordering::Relaxed);
+    for _ in 0..LEAVES {
+        let leaf = root.with_value(vec![0_u8; 4]);
+        assert!(leaf.value::<Vec<u8>>().is_some());
+    }
+    let count = COUNT.load(Ordering::Relaxed) - before;
+    answers.check(
+        count == 2 * LEAVES,
+        "the same with a value of one allocation, and its drop",
+        format_args!("{} allocations", count as f64 / LEAVES as f64),
+    );
+    // A line that is read as it grows keeps each value in few indexes.
+    const MANY: usize = 1_000;
+    static KEYS: [Key<u8>; MANY] = [const { Key::new("key") }; MANY];
+    let mut tip = root;
+    let (mut held, mut indexes) = (Vec::with_capacity(MANY), 0);
+    for key in &KEYS {
+        tip = tip.with_key(key, 0);
+        held.push(tip.clone());
+        let before = live();
+        assert!(tip.value::<i8>().is_none());
+        indexes += live() - before;
+    }
+    answers.check(
+        indexes <= MANY * 64 * 10,
+        "indexes of 1000 values that were read at each step",
+        format_args!("{} bytes a value", indexes / MANY),
     );
 }
 

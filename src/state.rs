@@ -43,7 +43,7 @@
 //!
 //! Models: `cancel_vs_cancel`, `cancel_vs_poll`, `cancel_vs_attach`.
 
-use crate::error::{Cause, Reason};
+use crate::error::{Cause, Id, Reason};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicPtr, Site, memory};
 use std::marker::PhantomData;
@@ -67,6 +67,8 @@ pub(crate) struct Record {
     pub(crate) reason: Reason,
     pub(crate) cause: Option<Cause>,
     pub(crate) location: Option<&'static Location<'static>>,
+    /// Where the cancel began, if not at the node whose word names this.
+    pub(crate) origin: Option<Id>,
 }
 
 /// A record that is no word's, or no word's any more.

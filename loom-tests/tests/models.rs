@@ -74,4 +74,24 @@ tests! {
     stop_vs_last_handle_vs_cancel
     stop_and_join_vs_cancel
     two_joins_vs_cancel
+    link_vs_cancel
+    link_vs_two_cancels
+    link_drop_vs_cancel
+    link_and_child_drop_vs_cancel
+    link_of_a_dropped_parent_vs_cancel
+    link_vs_losing_cancel
+    link_child_vs_cancel
+    link_diamond_vs_cancel
+    link_cancel_vs_cancel_of_other
+    two_links_vs_cancel
+    source_vs_derive
+    source_vs_cancel
+    source_vs_drop
+    source_vs_last_child
+    source_of_a_dropped_context_vs_child
+    value_lookup_vs_lookup
+    value_lookup_vs_drop
+    value_drop_vs_drop
+    value_drop_vs_lookup
+    value_orphan_vs_lookup
 }

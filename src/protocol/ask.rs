@@ -3,7 +3,7 @@
 use super::NodeRef;
 use crate::error::{CancelError, Cause, Id, Reason};
 use crate::list::Link;
-use crate::node::{Kind, Node};
+use crate::node::{Kind, Node, ORPHAN, To};
 use crate::state::{Record, View};
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{Site, epoch, memory, unique_number};
@@ -15,6 +15,16 @@ use std::ptr::NonNull;
 enum End<'n> {
     Plain(&'static Location<'static>),
     Record(&'n Record),
+}
+
+/// One node of a path.
+pub(crate) struct Part<'n> {
+    pub(crate) kind: Kind,
+    pub(crate) name: Option<&'n str>,
+    /// The key or type of its value.
+    pub(crate) of: &'static str,
+    /// Where it is tied to besides.
+    pub(crate) to: Option<To>,
 }
 
 /// The node where the cancel of `node` began, and what is written there. The
@@ -41,13 +51,33 @@ fn end(node: &Node) -> Option<(&Node, End<'_>)> {
 }
 
 fn error(node: &Node) -> Option<CancelError> {
+    let record = record_like(node)?;
+    let origin = record.origin.expect("a copy tells the origin");
+    Some(CancelError::new(
+        record.reason,
+        record.cause,
+        origin,
+        record.location,
+    ))
+}
+
+/// A record that says why `node` is done, for another node to be done for the
+/// same reason. The caller keeps `node`.
+pub(super) fn record_like(node: &Node) -> Option<Record> {
     let (origin, end) = end(node)?;
-    let origin = id(origin);
     Some(match end {
-        End::Plain(location) => CancelError::new(Reason::Cancelled, None, origin, Some(location)),
-        End::Record(record) => {
-            CancelError::new(record.reason, record.cause.clone(), origin, record.location)
-        }
+        End::Plain(location) => Record {
+            reason: Reason::Cancelled,
+            cause: None,
+            location: Some(location),
+            origin: Some(id(origin)),
+        },
+        End::Record(record) => Record {
+            reason: record.reason,
+            cause: record.cause.clone(),
+            location: record.location,
+            origin: Some(record.origin.unwrap_or_else(|| id(origin))),
+        },
     })
 }
 
@@ -75,12 +105,17 @@ impl NodeRef {
         error(self.node())
     }
 
-    /// Kind and name of every node from the root down to this one.
-    pub(crate) fn path(&self) -> Vec<(Kind, Option<&str>)> {
+    /// Every node from the root down to this one.
+    pub(crate) fn path(&self) -> Vec<Part<'_>> {
         let mut path = Vec::new();
         let mut at = Some(self.node());
         while let Some(node) = at {
-            path.push((node.kind, node.name()));
+            path.push(Part {
+                kind: node.kind,
+                name: node.name(),
+                of: node.value_label(),
+                to: node.far().map(|far| far.to),
+            });
             at = node.above();
         }
         path.reverse();
@@ -113,8 +148,9 @@ impl NodeRef {
 
 fn is_live(node: &Node) -> bool {
     // Relaxed: a count of what changes meanwhile; zero means dead (N3).
-    let held = node.handles.load(Relaxed, Site::CountHandles) != 0;
-    held && node.state.load_known(Site::CountState).is_live()
+    let held = node.handles.load(Relaxed, Site::CountHandles) & !ORPHAN != 0;
+    // A stub is no context.
+    held && node.kind != Kind::Stub && node.state.load_known(Site::CountState).is_live()
 }
 
 /// The number of this node, given to it when first asked for.

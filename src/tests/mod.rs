@@ -25,4 +25,6 @@ mod run;
 mod source_paths;
 mod stress;
 mod tools;
+mod value_drops;
+mod values;
 mod wait;
