@@ -8,7 +8,7 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::error::{CancelError, Cause, Id, Reason};
-use crate::node::{Facets, Kind, To};
+use crate::node::{Facets, Kind};
 use crate::protocol::NodeRef;
 
 /// A handle to one context of the tree: it may ask, wait and derive, but not
@@ -416,18 +416,13 @@ pub(crate) fn debug_as(what: &str, context: &Context, f: &mut fmt::Formatter<'_>
 /// ```
 impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, part) in self.node.path().into_iter().enumerate() {
+        for (place, (name, label)) in self.node.path().into_iter().enumerate() {
             if place > 0 {
                 f.write_str(".")?;
             }
-            match (part.name, part.kind, part.to) {
-                (Some(name), ..) => f.write_str(name)?,
-                (None, Kind::Value | Kind::Key, _) => {
-                    write!(f, "{}({})", part.kind.label(), part.of)?;
-                }
-                (None, Kind::Link, Some(To::Contexts(others))) => write!(f, "link({others})")?,
-                (None, Kind::Source, Some(To::Source(name))) => write!(f, "from_source({name})")?,
-                (None, kind, _) => f.write_str(kind.label())?,
+            match name {
+                Some(name) => f.write_str(name)?,
+                None => write!(f, "{label}")?,
             }
         }
         Ok(())

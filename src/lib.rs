@@ -19,8 +19,8 @@ mod run;
 mod source;
 mod state;
 mod sync;
+pub mod tree;
 mod values;
-
 mod wait_cell;
 mod with_value;
 

@@ -55,6 +55,12 @@ tests! {
     orphan_vs_cancel
     orphan_vs_cancel_focused
     orphan_chain
+    snapshot_vs_attach
+    snapshot_vs_cancel
+    snapshot_vs_attach_vs_cancel
+    snapshot_vs_detach
+    snapshot_vs_orphan
+    snapshot_vs_listeners_dropped
     wait_vs_cancel
     wait_vs_cancel_of_the_parent
     two_waits_vs_cancel

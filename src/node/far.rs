@@ -131,7 +131,7 @@ pub(crate) struct Far {
 }
 
 /// Where a far node is tied to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum To {
     /// So many other contexts.
     Contexts(usize),

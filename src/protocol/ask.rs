@@ -7,6 +7,7 @@ use crate::node::{Kind, Node, ORPHAN, To};
 use crate::state::{Record, View};
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{Site, epoch, memory, unique_number};
+use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -17,14 +18,36 @@ enum End<'n> {
     Record(&'n Record),
 }
 
-/// One node of a path.
-pub(crate) struct Part<'n> {
+/// What a node is called, if it has no name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Label {
     pub(crate) kind: Kind,
-    pub(crate) name: Option<&'n str>,
     /// The key or type of its value.
-    pub(crate) of: &'static str,
+    of: &'static str,
     /// Where it is tied to besides.
-    pub(crate) to: Option<To>,
+    to: Option<To>,
+}
+
+impl Label {
+    pub(super) fn new(node: &Node) -> Self {
+        Self {
+            kind: node.kind,
+            of: node.value_label(),
+            to: node.far().map(|far| far.to),
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.label())?;
+        match (self.kind, self.to) {
+            (Kind::Value | Kind::Key, _) => write!(f, "({})", self.of),
+            (Kind::Link, Some(To::Contexts(others))) => write!(f, "({others})"),
+            (Kind::Source, Some(To::Source(name))) => write!(f, "({name})"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The node where the cancel of `node` began, and what is written there. The
@@ -105,17 +128,12 @@ impl NodeRef {
         error(self.node())
     }
 
-    /// Every node from the root down to this one.
-    pub(crate) fn path(&self) -> Vec<Part<'_>> {
+    /// Name and label of every node from the root down to this one.
+    pub(crate) fn path(&self) -> Vec<(Option<&str>, Label)> {
         let mut path = Vec::new();
         let mut at = Some(self.node());
         while let Some(node) = at {
-            path.push(Part {
-                kind: node.kind,
-                name: node.name(),
-                of: node.value_label(),
-                to: node.far().map(|far| far.to),
-            });
+            path.push((node.name(), Label::new(node)));
             at = node.above();
         }
         path.reverse();

@@ -13,6 +13,8 @@
 //! | drop | `release` | bury the node; what its parent was kept for goes too |
 //! | ask | `ask` | read the state word, follow one hop |
 //! | hand values down | `value` | find the nearest set, go up from there (see `values`) |
+//! | several parents | `link`, `source`, `hold` | a stub in each other parent's list; a count that may be joined |
+//! | look | `snapshot` | walk as `mark` does, write nothing |
 //! | what users gave goes | `dispose` | last of all, outside everything |
 //!
 //! # Invariants
@@ -39,6 +41,9 @@
 //!   never had a child, else by whoever gives the last of its lanes up (N2).
 //! - **T8** No user's code runs under a pin or in a role: wakers, callbacks, and
 //!   the drop of wakers, closures, causes and values, come after.
+//! - **T9** A snapshot reads the state of a node after those of all below it,
+//!   and whoever writes that a node inherits releases what it acquired from the
+//!   ancestor's word: shown done means the ancestor is shown done (V4).
 //!
 //! # Picture
 //!
@@ -67,11 +72,14 @@ mod hold;
 mod link;
 mod mark;
 mod release;
+mod snapshot;
 mod source;
 mod value;
 mod wait;
 
+pub(crate) use ask::Label;
 pub(crate) use callback::Registered;
+pub(crate) use snapshot::Row;
 pub(crate) use source::Foreign;
 pub(crate) use wait::Wait;
 

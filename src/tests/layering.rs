@@ -32,6 +32,7 @@ const HANDLES: &[&str] = &[
     "source",
     "blocking",
     "run",
+    "tree",
     "with_value",
 ];
 

@@ -22,9 +22,12 @@ mod properties;
 #[cfg(feature = "internal-model")]
 mod reference;
 mod run;
+mod snapshot;
+mod snapshot_in_use;
 mod source_paths;
 mod stress;
 mod tools;
+mod tree_text;
 mod value_drops;
 mod values;
 mod wait;
