@@ -27,6 +27,10 @@ static WIDEST: AtomicUsize = AtomicUsize::new(0);
 /// full yet, a collector's bags, the lanes of a contended parent.
 const SLACK: usize = 64 << 10;
 
+/// The same where every context goes to the collector: some 450 of them, with
+/// what they have, can be on their way.
+const COLLECTED: usize = 256 << 10;
+
 struct Counting;
 
 // SAFETY: every call goes to `System` as it came; counting allocates nothing.
@@ -65,11 +69,15 @@ impl Answers {
     }
 
     fn flat(&mut self, question: &str, before: usize, after: usize) {
+        self.flat_within(SLACK, question, before, after);
+    }
+
+    fn flat_within(&mut self, slack: usize, question: &str, before: usize, after: usize) {
         let grown = after.saturating_sub(before);
         self.check(
-            grown <= SLACK,
+            grown <= slack,
             question,
-            format_args!("{before} bytes live before, {after} after; {SLACK} more are allowed"),
+            format_args!("{before} bytes live before, {after} after; {slack} more are allowed"),
         );
     }
 }
@@ -79,6 +87,8 @@ fn main() {
     let mut answers = Answers::default();
     leaf(&mut answers);
     values(&mut answers);
+    callbacks(&mut answers, bench.pick(1_000_000, 20_000));
+    links(&mut answers, bench.pick(100_000, 5_000));
     short_children(&mut answers, bench.pick(10_000_000, 100_000));
     short_children_of_two(&mut answers, bench.pick(5_000_000, 50_000));
     waits(&mut answers, bench.pick(1_000_000, 20_000));
@@ -177,6 +187,70 @@ fn values(answers: &mut Answers) {
         indexes <= MANY * 64 * 10,
         "indexes of 1000 values that were read at each step",
         format_args!("{} bytes a value", indexes / MANY),
+    );
+}
+
+fn callbacks(answers: &mut Answers, times: usize) {
+    const MANY: usize = 1_000;
+    let (context, handle) = Context::background().with_cancel();
+    drop(context.after_cancel(|_| ()));
+    let mut held = Vec::with_capacity(MANY);
+    let count = COUNT.load(Ordering::Relaxed);
+    for number in 0..MANY {
+        held.push(context.after_cancel(move |_| assert!(black_box(number) < MANY)));
+    }
+    let count = COUNT.load(Ordering::Relaxed) - count;
+    answers.check(
+        count == MANY,
+        "a callback, closure and all",
+        format_args!("{} allocations", count as f64 / MANY as f64),
+    );
+    drop(held);
+    let before = live();
+    let mut peak = before;
+    for turn in 0..times {
+        drop(black_box(context.after_cancel(|_| ())));
+        if turn % 1_000 == 0 {
+            peak = peak.max(live());
+        }
+    }
+    let what = format!("{times} callbacks registered and dropped");
+    answers.flat(&what, before, live());
+    answers.flat("the same, at its peak", before, peak);
+    let before = live();
+    for _ in 0..times {
+        let (child, _handle) = context.with_cancel();
+        child.after_cancel(|_| ()).detach();
+    }
+    let what = "as many contexts dropped with a callback";
+    answers.flat_within(COLLECTED, what, before, live());
+    assert!(handle.cancel());
+}
+
+fn links(answers: &mut Answers, times: usize) {
+    let (context, _handle) = Context::background().with_cancel();
+    let (other, _other) = Context::background().with_cancel();
+    drop(context.link([&other]));
+    let before = live();
+    let mut peak = before;
+    for turn in 0..times {
+        let (_link, handle) = context.link([&other]);
+        // Detached by its end, or by being done.
+        if turn % 2 == 0 {
+            handle.cancel();
+        }
+        if turn % 1_000 == 0 {
+            peak = peak.max(live());
+        }
+    }
+    let what = format!("{times} links on one parent that lives on");
+    answers.flat_within(COLLECTED, &what, before, live());
+    answers.flat_within(COLLECTED, "the same, at its peak", before, peak);
+    let left = other.live_children() + context.live_children();
+    answers.check(
+        left == 0,
+        "the same, live_children()",
+        format_args!("{left}"),
     );
 }
 

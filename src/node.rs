@@ -88,12 +88,12 @@ impl Kind {
 pub(crate) struct Facets(u8);
 
 impl Facets {
-    pub(crate) const NONE: Self = Self(0);
     /// A cancel from above stops here.
     pub(crate) const SHIELDED: Self = Self(1);
     /// It may be done one day: somebody can cancel it, or something above it.
     pub(crate) const CANCELABLE: Self = Self(2);
-    /// Who has no handle may hold it (N7).
+    /// Who has no handle may hold it (N7). The statics have it as well, as their
+    /// handles go in a way of their own too.
     pub(crate) const HELD: Self = Self(4);
     /// Something outside its parent's list points to it (F1).
     pub(crate) const FAR: Self = Self(8);
@@ -184,10 +184,10 @@ unsafe impl Send for Node {}
 unsafe impl Sync for Node {}
 
 shared_static! {
-    static BACKGROUND: Node = Node::new(null(), Kind::Background, Facets::NONE, 1, null_mut(), null());
+    static BACKGROUND: Node = Node::new(null(), Kind::Background, Facets::HELD, 1, null_mut(), null());
 }
 shared_static! {
-    static TODO: Node = Node::new(null(), Kind::Todo, Facets::NONE, 1, null_mut(), null());
+    static TODO: Node = Node::new(null(), Kind::Todo, Facets::HELD, 1, null_mut(), null());
 }
 
 const fn pointer_to(node: &'static Node) -> NonNull<Node> {

@@ -47,27 +47,35 @@ pub(super) fn cancel(
             origin: None,
         })),
     };
-    let mut claimed = Claimed::new();
     match node.state.finish(word, Site::Cancel) {
         Ok(()) => {
-            mark::mark_all(node, true, &mut claimed);
-            if cut {
-                claimed.cut(node);
+            if !mark::is_leaf(node) || node.is(Facets::FAR) {
+                spread(node, true, cut);
             }
-            claimed.deliver(node);
             true
         }
         Err(now) => {
             if !now.is_settled() && recheck(Site::LoserHelps) {
-                mark::mark_all(node, false, &mut claimed);
-                // What lies behind links may have been won on the way.
-                claimed.deliver(node);
+                // What lies behind links may be won on the way.
+                spread(node, false, false);
             }
             // The loser's own cause: user's code may run in its drop.
             drop_one(word.into_record());
             false
         }
     }
+}
+
+/// Marks all below `node`, which is done, and then delivers what this thread has
+/// to: if it `won`, to all that inherits from the node.
+#[inline(never)]
+fn spread(node: &Node, won: bool, cut: bool) {
+    let mut claimed = Claimed::new();
+    mark::mark_all(node, won, &mut claimed);
+    if cut {
+        claimed.cut(node);
+    }
+    claimed.deliver(node);
 }
 
 /// What a thread has claimed in the walk of a cancel, to deliver when all is

@@ -44,8 +44,7 @@ impl NodeRef {
         plan: Plan,
         others: impl Iterator<Item = &'a NodeRef>,
     ) -> (NodeRef, NodeRef) {
-        let mut seen = HashSet::from([self.0]);
-        let others: Vec<&NodeRef> = others.filter(|other| seen.insert(other.0)).collect();
+        let others = distinct(self, others);
         let to = To::Contexts(others.len());
         let (one, another) = self.derive_far(plan, to);
         let node = one.node();
@@ -88,6 +87,23 @@ impl NodeRef {
         }
         dispose::drop_one(late);
     }
+}
+
+/// Each of `others` once, and without `parent`, in their order.
+fn distinct<'a>(parent: &NodeRef, others: impl Iterator<Item = &'a NodeRef>) -> Vec<&'a NodeRef> {
+    let mut others: Vec<&NodeRef> = others.filter(|&other| other != parent).collect();
+    // Few are as quickly compared as hashed, and need no table.
+    if others.len() <= 8 {
+        for at in (1..others.len()).rev() {
+            if others[..at].contains(&others[at]) {
+                others.remove(at);
+            }
+        }
+    } else {
+        let mut seen = HashSet::with_capacity(others.len());
+        others.retain(|other| seen.insert(other.0));
+    }
+    others
 }
 
 /// Puts a stub of the new far node `node` into the list of `other`.

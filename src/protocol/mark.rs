@@ -65,6 +65,17 @@ pub(super) fn mark_all(root: &Node, won: bool, claimed: &mut Claimed) {
     drop(pin);
 }
 
+/// Closes the list of `root`, which is done. True if that is all there is to do:
+/// then it is settled.
+#[inline]
+pub(super) fn is_leaf(root: &Node) -> bool {
+    let bare = is_bare(root.children.close());
+    if bare {
+        settle(root);
+    }
+    bare
+}
+
 /// No child, no lane, no waiter, now or later.
 fn is_bare(head: Head) -> bool {
     head.link().is_null() && !head.has(Head::SPLIT | Head::WAITED)

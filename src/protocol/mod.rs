@@ -192,9 +192,6 @@ impl Drop for NodeRef {
     #[inline]
     fn drop(&mut self) {
         let node = self.node();
-        if node.is_static() {
-            return;
-        }
         if node.is(Facets::HELD) {
             // SAFETY: our handle, given up.
             return unsafe { release::let_go(self.0) };

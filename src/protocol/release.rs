@@ -168,6 +168,9 @@ fn orphan_lanes(node: &Node, lanes: usize) -> bool {
 pub(super) unsafe fn let_go(at: NonNull<Node>) {
     // SAFETY: kept by what is given up.
     let node = unsafe { at.as_ref() };
+    if node.is_static() {
+        return;
+    }
     // Acquire, here and on failure: if ours is the last, all that was done
     // through the others comes before the end; meets the Release below.
     let mut count = node.handles.load(Acquire, Site::LetGoLoad);
