@@ -6,7 +6,7 @@
 //! many, and `PROPERTIES_SHOW=1` prints each before it runs, for those that end
 //! the process.
 
-use super::programs::{How, List, Op, Program, run};
+use super::programs::{Fires, How, List, Op, Program, run};
 use super::tools::alone;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -83,7 +83,48 @@ fn how() -> BoxedStrategy<How> {
     prop_oneof![
         4 => Just(How::Plain),
         1 => Just(How::Shielded),
-        1 => (any::<bool>(), any::<bool>()).prop_map(|(named, shielded)| How::Built { named, shielded }),
+        1 => (n(), 0..1u8).prop_map(|(first, times)| How::Values { first, times }),
+        1 => built(0..3),
+    ]
+    .boxed()
+}
+
+/// Many values, some of them under one key.
+fn valued_how() -> BoxedStrategy<How> {
+    prop_oneof![
+        1 => how(),
+        2 => (n(), n()).prop_map(|(first, times)| How::Values { first, times }),
+        1 => built(0..8),
+    ]
+    .boxed()
+}
+
+fn built(values: std::ops::Range<usize>) -> impl Strategy<Value = How> {
+    let facets = (
+        any::<bool>(),
+        any::<bool>(),
+        list(n(), values),
+        list(n(), 0..2),
+    );
+    facets.prop_map(|(named, shielded, keys, others)| How::Built {
+        named,
+        shielded,
+        keys,
+        others,
+    })
+}
+
+/// More ways for a cancel to come.
+fn tied_how() -> BoxedStrategy<How> {
+    let fires = prop_oneof![
+        3 => Just(Fires::Later),
+        1 => prop_oneof![Just(Fires::Before), Just(Fires::Meanwhile), Just(Fires::Silently)],
+    ];
+    let source = (fires, any::<bool>(), any::<bool>());
+    prop_oneof![
+        2 => how(),
+        3 => list(n(), 0..4).prop_map(|others| How::Link { others }),
+        2 => source.prop_map(|(fires, sticky, cause)| How::Source { fires, sticky, cause }),
     ]
     .boxed()
 }
@@ -94,8 +135,12 @@ fn list<T: Strategy>(of: T, len: std::ops::Range<usize>) -> impl Strategy<Value 
 
 /// The tree, cancels, and what is asked.
 fn tree_op() -> BoxedStrategy<Op> {
+    tree_op_with(how())
+}
+
+fn tree_op_with(how: BoxedStrategy<How>) -> BoxedStrategy<Op> {
     prop_oneof![
-        8 => (n(), how()).prop_map(|(from, how)| Op::Derive { from, how }),
+        8 => (n(), how).prop_map(|(from, how)| Op::Derive { from, how }),
         1 => (n(), n()).prop_map(|(slot, times)| Op::Churn { slot, times }),
         2 => n().prop_map(|slot| Op::Clone { slot }),
         5 => n().prop_map(|slot| Op::Drop { slot }),
@@ -158,7 +203,7 @@ fn reacting_op() -> BoxedStrategy<Op> {
 fn trees_do_what_the_reference_does() {
     check(
         "tests::properties::trees_do_what_the_reference_does",
-        10_000,
+        9_000,
         tree_op,
     );
 }
@@ -168,7 +213,7 @@ fn trees_do_what_the_reference_does() {
 fn waits_do_what_the_reference_does() {
     check(
         "tests::properties::waits_do_what_the_reference_does",
-        10_000,
+        8_000,
         waiting_op,
     );
 }
@@ -183,6 +228,41 @@ fn callbacks_do_what_the_reference_does() {
     );
 }
 
+/// Links and sources, in the midst of the others.
+fn tied_op() -> BoxedStrategy<Op> {
+    let level = |then: BoxedStrategy<List<Op>>| {
+        prop_oneof![
+            8 => tree_op_with(tied_how()),
+            2 => n().prop_map(|source| Op::Fire { source }),
+            1 => wait_op(then.clone()),
+            3 => callback_op(then),
+        ]
+        .boxed()
+    };
+    let innermost = level(Just(List(Vec::new())).boxed());
+    level(then(innermost))
+}
+
+// V3, V9, V12, V21, G95 to G97, G122 to G138, P16, P40, P55
+#[test]
+fn links_and_sources_do_what_the_reference_does() {
+    check(
+        "tests::properties::links_and_sources_do_what_the_reference_does",
+        7_000,
+        tied_op,
+    );
+}
+
+// V20, G23, G56 to G64
+#[test]
+fn values_are_what_the_reference_says() {
+    check(
+        "tests::properties::values_are_what_the_reference_says",
+        2_500,
+        || tree_op_with(valued_how()),
+    );
+}
+
 mod printed {
     use super::{List, Program, again};
 
@@ -192,7 +272,7 @@ mod printed {
 /// What is printed can be pasted: the same text is compiled above.
 #[test]
 fn what_is_printed_can_be_pasted() {
-    use super::programs::{How::*, Op::*};
+    use super::programs::{Fires::*, How::*, Op::*};
     let program = Program {
         curious: true,
         cancel_all: false,
@@ -203,6 +283,16 @@ fn what_is_printed_can_be_pasted() {
                 how: Built {
                     named: true,
                     shielded: false,
+                    keys: List(vec![1, 3]),
+                    others: List(vec![]),
+                },
+            },
+            Derive {
+                from: 0,
+                how: Source {
+                    fires: Later,
+                    sticky: true,
+                    cause: false,
                 },
             },
             Wait {

@@ -12,7 +12,7 @@ mod reference;
 use crate::Case;
 use crate::tools::alone;
 use arbitrary::{Arbitrary, Result, Unstructured};
-use programs::{How, List, Op};
+use programs::{Fires, How, List, Op};
 use std::fmt;
 
 /// Operations, done one after the other.
@@ -78,6 +78,7 @@ fn op(bytes: &mut Unstructured<'_>, depth: usize) -> Result<Op> {
         },
         14 => Op::DropRegistration { registration: n()? },
         15 => Op::Detach { registration: n()? },
+        16 => Op::Fire { source: n()? },
         _ => Op::Derive {
             from: n()?,
             how: how(bytes)?,
@@ -87,14 +88,41 @@ fn op(bytes: &mut Unstructured<'_>, depth: usize) -> Result<Op> {
 
 fn how(bytes: &mut Unstructured<'_>) -> Result<How> {
     let code: u8 = bytes.arbitrary()?;
+    let flag = |bit: u8| code & bit != 0;
     Ok(match code % 16 {
         0 => How::Shielded,
         1 => How::Built {
-            named: code & 16 != 0,
-            shielded: code & 32 != 0,
+            named: flag(16),
+            shielded: flag(32),
+            keys: numbers(bytes)?,
+            others: numbers(bytes)?,
+        },
+        2 => How::Values {
+            first: bytes.arbitrary()?,
+            times: bytes.arbitrary()?,
+        },
+        3 => How::Link {
+            others: numbers(bytes)?,
+        },
+        4 => How::Source {
+            fires: *bytes.choose(&[
+                Fires::Later,
+                Fires::Before,
+                Fires::Meanwhile,
+                Fires::Silently,
+            ])?,
+            sticky: flag(16),
+            cause: flag(32),
         },
         _ => How::Plain,
     })
+}
+
+/// A few numbers.
+fn numbers(bytes: &mut Unstructured<'_>) -> Result<List<u8>> {
+    let count: u8 = bytes.arbitrary()?;
+    let numbers = (0..count % 8).map(|_| bytes.arbitrary());
+    Ok(List(numbers.collect::<Result<_>>()?))
 }
 
 fn then(bytes: &mut Unstructured<'_>, depth: usize) -> Result<List<Op>> {

@@ -6,7 +6,9 @@
 //! these files by path, so they name the library as a user does.
 
 pub(crate) mod counted;
+mod keys;
 pub(crate) mod run;
+mod script;
 mod world;
 
 pub(crate) use run::run;
@@ -16,8 +18,9 @@ use std::fmt;
 /// Operations, done one after the other.
 #[derive(Clone)]
 pub(crate) struct Program {
-    /// Whether everything is compared after each operation: that is slow, and
-    /// asking early may hide what goes wrong for who asks late.
+    /// Whether handles are asked for more than their end after each operation:
+    /// that is slow, and asking early may hide what goes wrong for who asks
+    /// late.
     pub(crate) curious: bool,
     /// Whether all that can be cancelled in the end is.
     pub(crate) cancel_all: bool,
@@ -67,6 +70,8 @@ pub(crate) enum Op {
     DropRegistration { registration: u8 },
     /// Leaves a callback registered.
     Detach { registration: u8 },
+    /// A source that can still fire does.
+    Fire { source: u8 },
     /// Within a `then`: panics, and ends it. Elsewhere nothing.
     Panic,
 }
@@ -78,8 +83,37 @@ pub(crate) enum How {
     Plain,
     /// By `without_cancel`.
     Shielded,
+    /// By `with_value` or `with_key`, so often modulo 20, each below the one
+    /// before and with the next key. Only the last is kept.
+    Values { first: u8, times: u8 },
+    /// By `link`, to slots or roots.
+    Link { others: List<u8> },
+    /// By `from_source`.
+    Source {
+        fires: Fires,
+        sticky: bool,
+        cause: bool,
+    },
     /// By the builder.
-    Built { named: bool, shielded: bool },
+    Built {
+        named: bool,
+        shielded: bool,
+        keys: List<u8>,
+        others: List<u8>,
+    },
+}
+
+/// When a source is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fires {
+    /// Before it is asked.
+    Before,
+    /// While it registers, by calling back.
+    Meanwhile,
+    /// While it registers, without telling.
+    Silently,
+    /// By an [`Op::Fire`], or never.
+    Later,
 }
 
 /// A vector that prints an expression.
@@ -97,7 +131,10 @@ impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "#[test]")?;
         writeln!(f, "fn pasted() {{")?;
-        writeln!(f, "    use crate::tests::programs::{{How::*, Op::*}};")?;
+        writeln!(
+            f,
+            "    use crate::tests::programs::{{Fires::*, How::*, Op::*}};"
+        )?;
         writeln!(f, "    let program = Program {{")?;
         writeln!(f, "        curious: {},", self.curious)?;
         writeln!(f, "        cancel_all: {},", self.cancel_all)?;

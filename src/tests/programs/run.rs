@@ -6,7 +6,7 @@
 
 use super::super::reference::{self, Callback, Delivery, Facets, Kind, Node};
 use super::world::{Bell, Handle, Slot, Waiting, World};
-use super::{How, List, Op, Program};
+use super::{Fires, How, List, Op, Program, keys, script};
 use ctxtree::{CancelError, CancelHandle, Cause, Context, Stop};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -183,6 +183,15 @@ impl Shared {
                     registration.detach();
                 }
             }
+            Op::Fire { source } => {
+                let armed = world.sources.armed();
+                if let Some(place) = pick(*source, armed.len()) {
+                    let notify = world.sources.take(armed[place]);
+                    world.reference.fire(armed[place] as usize);
+                    drop(world);
+                    self.delivering(notify);
+                }
+            }
             // Only a delivery knows what to do.
             Op::Panic => {}
         }
@@ -206,7 +215,7 @@ impl Shared {
             (None, CANCEL_LINE)
         };
         let number = cause.as_ref().map(|(number, _)| *number);
-        let wins = world.reference.cancel(slot.node, number, line);
+        let wins = world.reference.cancel(slot.node, number, Some(line));
         drop(world);
         let won = self.delivering(|| match cause {
             None => do_cancel(handle),
@@ -220,7 +229,7 @@ impl Shared {
 
     fn drop_handle(&self, node: Node, handle: Handle) {
         if let Handle::Guard(_, line) = handle {
-            self.world().reference.cancel(node, None, line);
+            self.world().reference.cancel(node, None, Some(line));
             self.delivering(|| drop(handle));
             self.world().reference.let_go(node);
         } else {
@@ -329,7 +338,14 @@ impl Shared {
         }
         drop_registered(&mut world, newest_first);
         assert_eq!(world.causes.live(), [], "causes leaked");
+        assert_eq!(world.sources.objects.live(), [], "sources leaked");
+        assert_eq!(
+            world.sources.registrations.live(),
+            [],
+            "registrations leaked"
+        );
         assert_eq!(world.closures.live(), [], "closures leaked");
+        assert_eq!(world.values.live(), [], "values leaked");
     }
 }
 
@@ -352,7 +368,49 @@ fn derive(world: &mut World, from: u8, how: &How) {
             let node = world.reference.derive(parent, Facets::of(Kind::Shield));
             world.put(node, Handle::Observe(context.without_cancel()));
         }
-        How::Built { named, shielded } => {
+        How::Values { first, times } => {
+            let (mut node, mut context) = (parent, context);
+            for key in 0..1 + times % 20 {
+                let (key, value) = world.value(usize::from(*first) + usize::from(key));
+                let mut facets = Facets::of(Kind::Value);
+                facets.give(keys::key(key), value.number);
+                node = world.reference.derive(node, facets);
+                context = keys::derive(&context, key, value);
+            }
+            world.put(node, Handle::Observe(context));
+        }
+        How::Link { others } => {
+            let mut facets = Facets::of(Kind::Link);
+            let others = world.slots_or_roots(others);
+            for (other, _) in &others {
+                facets.link(parent, *other);
+            }
+            let node = world.reference.derive(parent, facets);
+            put_pair(
+                world,
+                node,
+                context.link(others.iter().map(|(_, other)| other)),
+            );
+        }
+        How::Source {
+            fires,
+            sticky,
+            cause,
+        } => {
+            let cause = cause.then(|| (world.number(), world.causes.clone()));
+            let number = cause.as_ref().map(|(number, _)| *number);
+            let facets = Facets::of(Kind::Source(script::label()));
+            let is_done = *fires != Fires::Later;
+            let (node, source) = world.reference.derive_from(parent, facets, number, is_done);
+            let source = world.sources.make(source as u32, *fires, *sticky, cause);
+            put_pair(world, node, context.from_source(source));
+        }
+        How::Built {
+            named,
+            shielded,
+            keys,
+            others,
+        } => {
             let mut facets = Facets::of(Kind::Derived);
             let mut builder = context.derive();
             if *named {
@@ -363,6 +421,15 @@ fn derive(world: &mut World, from: u8, how: &How) {
             if *shielded {
                 facets.shielded = true;
                 builder = builder.shield();
+            }
+            for key in &keys.0 {
+                let (key, value) = world.value(usize::from(*key));
+                facets.give(keys::key(key), value.number);
+                builder = keys::give(builder, key, value);
+            }
+            for (node, other) in world.slots_or_roots(others) {
+                facets.link(parent, node);
+                builder = builder.link(&other);
             }
             let node = world.reference.derive(parent, facets);
             put_pair(world, node, builder.build());

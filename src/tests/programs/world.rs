@@ -1,13 +1,15 @@
 //! What a running program holds, and the comparison with the reference.
 
-use super::super::reference::{BACKGROUND, Callback, Node, Reference, TODO, Wait};
-use super::counted::{Tally, assert_asks_agree, cause_number};
+use super::super::reference::{BACKGROUND, Callback, Node, Reference, Row, TODO, Wait};
+use super::counted::{Counted, Tally, assert_asks_agree, cause_number};
 use super::run::pick;
-use super::{List, Op};
+use super::script::Sources;
+use super::{List, Op, keys};
+use ctxtree::tree::{self, State};
 use ctxtree::{
     CancelError, CancelHandle, CancelledOwned, Context, DropGuard, Id, Reason, Registration,
 };
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A handle that the program holds.
@@ -51,6 +53,8 @@ pub(super) struct Bell {
 
 pub(super) struct World {
     pub(super) curious: bool,
+    /// The last slot that was asked all, out of curiosity.
+    turn: usize,
     pub(super) reference: Reference,
     /// In the order they were made. One that is in use is not here.
     pub(super) slots: Vec<Slot>,
@@ -63,6 +67,10 @@ pub(super) struct World {
     pub(super) made: u32,
     pub(super) causes: Tally,
     pub(super) closures: Tally,
+    pub(super) values: Tally,
+    pub(super) sources: Sources,
+    /// Those that values were given under, and one more.
+    keys: BTreeSet<usize>,
     ids: Ids,
 }
 
@@ -70,6 +78,7 @@ impl World {
     pub(super) fn new(curious: bool) -> Self {
         Self {
             curious,
+            turn: 0,
             reference: Reference::new(),
             slots: Vec::new(),
             serials: 0,
@@ -79,8 +88,19 @@ impl World {
             made: 0,
             causes: Tally::default(),
             closures: Tally::default(),
+            values: Tally::default(),
+            sources: Sources::default(),
+            keys: BTreeSet::from([0]),
             ids: Ids::default(),
         }
+    }
+
+    /// A new value, and what it is given under.
+    pub(super) fn value(&mut self, key: usize) -> (usize, Counted) {
+        let key = key % keys::KEYS;
+        self.keys.insert(key);
+        let number = self.number();
+        (key, self.values.make(number))
     }
 
     pub(super) fn put(&mut self, node: Node, handle: Handle) {
@@ -124,6 +144,11 @@ impl World {
         }
     }
 
+    pub(super) fn slots_or_roots(&self, numbers: &List<u8>) -> Vec<(Node, Context)> {
+        let numbers = numbers.0.iter();
+        numbers.map(|&number| self.slot_or_root(number)).collect()
+    }
+
     /// What must hold at any moment, also before a cancel has delivered all.
     pub(super) fn compare_ends(&mut self) {
         for slot in &self.slots {
@@ -161,19 +186,41 @@ impl World {
             self.reference.closures(&kept),
             "closures kept"
         );
-        if self.curious {
+        assert_eq!(
+            self.values.live(),
+            self.reference.values(&kept),
+            "values kept"
+        );
+        let sources = self.reference.sources(&kept);
+        assert_eq!(self.sources.objects.live(), sources, "sources kept");
+        assert_eq!(
+            self.sources.registrations.live(),
+            sources,
+            "sources registered"
+        );
+        if self.curious && !self.slots.is_empty() {
             for slot in 0..self.slots.len() {
-                self.ask_with(slot, &kept);
+                self.ask_state(slot, &kept);
             }
+            self.turn = (self.turn + 1) % self.slots.len();
+            self.ask_identity(self.turn);
+            self.look(self.turn);
         }
     }
 
     /// Compares all that a slot can tell.
     pub(super) fn ask(&mut self, slot: usize) {
-        self.ask_with(slot, &self.reference.kept());
+        self.ask_identity(slot);
+        // Before a cancel is over, some of what it lets go is still there.
+        if !self.reference.is_cancelling() {
+            let kept = self.reference.kept();
+            self.ask_state(slot, &kept);
+            self.look(slot);
+        }
     }
 
-    fn ask_with(&mut self, slot: usize, kept: &[bool]) {
+    /// Compares what may change.
+    fn ask_state(&self, slot: usize, kept: &[bool]) {
         let slot = &self.slots[slot];
         let (node, context) = (slot.node, slot.handle.context());
         match context.error() {
@@ -183,16 +230,42 @@ impl World {
             }
             Some(error) => assert_asks_agree(context, &error),
         }
+        assert_eq!(
+            context.live_children(),
+            self.reference.live_children(node, kept),
+            "live children of node {node}"
+        );
+    }
+
+    /// Compares what never changes.
+    fn ask_identity(&mut self, slot: usize) {
+        let slot = &self.slots[slot];
+        let (node, context) = (slot.node, slot.handle.context());
         let reference = &self.reference;
         assert_eq!(context.is_cancelable(), reference.is_cancelable(node));
         assert_eq!(context.name(), reference.name(node));
         assert_eq!(context.to_string(), reference.path(node));
-        assert_eq!(
-            context.live_children(),
-            reference.live_children(node, kept),
-            "live children of node {node}"
-        );
+        for &key in &self.keys {
+            let due = reference.value(node, keys::key(key));
+            assert_eq!(keys::find(context, key), due, "value {key} of node {node}");
+        }
         self.ids.compare(node, context.id());
+    }
+
+    /// Compares what is shown below a slot.
+    fn look(&mut self, slot: usize) {
+        let slot = &self.slots[slot];
+        let (node, context) = (slot.node, slot.handle.context());
+        let shown = context.tree();
+        let rows = self.reference.tree(node);
+        assert_eq!(
+            shown.nodes().len(),
+            rows.len(),
+            "nodes below node {node}: {shown}"
+        );
+        for (shown, row) in shown.nodes().zip(rows) {
+            self.ids.compare_shown(&self.reference, shown, &row);
+        }
     }
 
     /// A wait is ready, or a callback runs.
@@ -201,20 +274,52 @@ impl World {
     }
 }
 
-/// The ids seen so far.
+/// The ids seen so far, of each node.
 #[derive(Default)]
-struct Ids {
-    of: HashMap<Node, Id>,
-    bearers: HashMap<Id, Node>,
-}
+struct Ids(Vec<Option<Id>>);
 
 impl Ids {
     /// A node has one id, and no two have the same.
     fn compare(&mut self, node: Node, id: Id) {
-        let known = *self.of.entry(node).or_insert(id);
-        assert_eq!(known, id, "the id of node {node}");
-        let bearer = *self.bearers.entry(id).or_insert(node);
-        assert_eq!(bearer, node, "two nodes with one id");
+        if self.0.len() <= node {
+            self.0.resize(node + 1, None);
+        }
+        match self.0[node] {
+            Some(known) => assert_eq!(known, id, "the id of node {node}"),
+            None => {
+                assert!(!self.0.contains(&Some(id)), "two nodes with one id");
+                self.0[node] = Some(id);
+            }
+        }
+    }
+
+    fn compare_shown(&mut self, reference: &Reference, shown: &tree::Node, row: &Row) {
+        let node = row.node;
+        self.compare(node, shown.id());
+        assert_eq!(
+            shown.parent().is_some(),
+            row.parent.is_some(),
+            "whose child is {shown}"
+        );
+        if let (Some(id), Some(parent)) = (shown.parent(), row.parent) {
+            self.compare(parent, id);
+        }
+        assert_eq!(shown.depth(), row.depth, "depth of {shown}");
+        assert_eq!(shown.name(), reference.name(node), "name of {shown}");
+        let end = reference.end(node);
+        let state = match end {
+            None => State::Live,
+            Some(_) => State::Done(Reason::Cancelled),
+        };
+        assert_eq!(shown.state(), state, "state of {shown}");
+        assert_eq!(shown.origin().is_some(), end.is_some(), "origin of {shown}");
+        if let (Some(id), Some(end), true) = (shown.origin(), end, reference.shows_origin(node)) {
+            self.compare(end.origin, id);
+        }
+        assert_eq!(shown.is_orphaned(), row.orphaned, "who holds {shown}");
+        assert_eq!(shown.children(), row.children, "children of {shown}");
+        assert_eq!(shown.waiters(), row.waiters, "waiters of {shown}");
+        assert_eq!(shown.callbacks(), row.callbacks, "callbacks of {shown}");
     }
 
     fn compare_end(&mut self, reference: &Reference, node: Node, error: Option<&CancelError>) {
@@ -227,9 +332,10 @@ impl Ids {
         if let (Some(error), Some(end)) = (error, end) {
             assert_eq!(error.reason(), Reason::Cancelled);
             assert_eq!(cause_number(error), end.cause, "cause of node {node}");
-            let location = error.location().expect("a line of code cancelled");
-            assert_eq!(location.line(), end.line, "location of node {node}");
-            assert_eq!(location.file(), super::run::FILE);
+            let location = error.location();
+            let line = location.map(|location| location.line());
+            assert_eq!(line, end.line, "location of node {node}");
+            assert!(location.is_none_or(|location| location.file() == super::run::FILE));
             self.compare(end.origin, error.origin());
         }
     }

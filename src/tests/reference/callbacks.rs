@@ -51,8 +51,7 @@ impl Reference {
 
     /// Callbacks on nodes that are done are due. Those of a node that went
     /// before are gone.
-    pub(super) fn claim_callbacks(&mut self) -> Vec<Due> {
-        let kept = self.kept();
+    pub(super) fn claim_callbacks(&mut self, kept: &[bool]) -> Vec<Due> {
         let hit = |callback: &Callback| {
             let state = &self.callbacks[*callback];
             let done = kept[state.node] && self.nodes[state.node].end.is_some();
@@ -109,6 +108,14 @@ impl Reference {
         if !self.is_cancelable(self.callbacks[callback].node) {
             self.stop(callback);
         }
+    }
+
+    /// How many callbacks a node would run.
+    pub(super) fn callbacks_left(&self, node: Node) -> usize {
+        let left = self.callbacks.iter().filter(|state| {
+            state.node == node && state.stage == Stage::Registered && self.is_cancelable(node)
+        });
+        left.count()
     }
 
     /// The callbacks whose closures exist.

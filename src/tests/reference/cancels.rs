@@ -6,11 +6,12 @@
 //! deliveries, and all of them come before it returns.
 //!
 //! Among the deliveries of one cancel the order is that of registration within
-//! a node, and parents before children (V17). Else it is not promised.
+//! a node, and parents before children (V17), where the cancel reached the
+//! child by that one way. Else it is not promised.
 
 use super::callbacks::Callback;
 use super::waits::Wait;
-use super::{Node, Reference};
+use super::{Node, NodeState, Reference};
 
 /// How a node ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,8 +19,8 @@ pub(crate) struct End {
     /// Where the cancel began.
     pub(crate) origin: Node,
     pub(crate) cause: Option<u32>,
-    /// The line that cancelled.
-    pub(crate) line: u32,
+    /// The line that cancelled, if a line did.
+    pub(crate) line: Option<u32>,
 }
 
 /// What a cancel must deliver.
@@ -51,29 +52,45 @@ pub(super) struct Cancel {
 }
 
 impl Reference {
-    /// What a node is done by when it is made, or when something becomes done.
-    pub(super) fn end_from_above(&self, node: Node) -> Option<End> {
-        let state = &self.nodes[node];
-        if state.facets.shielded {
-            return None;
+    /// A node that is not done, below or linked to one that is, becomes done for
+    /// the same reason.
+    pub(super) fn inherit(&mut self, node: Node) {
+        let NodeState { parent, facets, .. } = &self.nodes[node];
+        let parent = parent.filter(|_| !facets.shielded);
+        let from_parent = parent.and_then(|parent| self.nodes[parent].end);
+        let mut others = facets.others.iter();
+        let over_link = || others.find_map(|&other| self.nodes[other].end);
+        let keeps_cause = from_parent.is_none();
+        if let Some(end) = from_parent.or_else(over_link) {
+            self.finish(node, end, keeps_cause);
         }
-        self.nodes[state.parent?].end
+    }
+
+    fn finish(&mut self, node: Node, end: End, keeps_cause: bool) {
+        let state = &mut self.nodes[node];
+        if state.end.is_none() {
+            state.end = Some(end);
+            state.keeps_cause = keeps_cause;
+        }
     }
 
     /// A call of `cancel` begins. True: it is the one that cancels.
-    pub(crate) fn cancel(&mut self, node: Node, cause: Option<u32>, line: u32) -> bool {
+    pub(crate) fn cancel(&mut self, node: Node, cause: Option<u32>, line: Option<u32>) -> bool {
         let end = End {
             origin: node,
             cause,
             line,
         };
         let wins = self.nodes[node].end.is_none();
-        if wins {
-            self.nodes[node].end = Some(end);
-            self.mark();
+        // A link that becomes done lets go of its other parents, but not yet.
+        let kept = self.kept();
+        self.finish(node, end, true);
+        // A parent's place is before its children's, also where it is linked.
+        for below in node + 1..self.nodes.len() {
+            self.inherit(below);
         }
         let mut due = self.claim_waits();
-        due.extend(self.claim_callbacks());
+        due.extend(self.claim_callbacks(&kept));
         self.begin(due);
         wins
     }
@@ -81,16 +98,6 @@ impl Reference {
     /// A call begins that must deliver this.
     pub(super) fn begin(&mut self, due: Vec<Due>) {
         self.cancels.push(Cancel { due, panic: None });
-    }
-
-    /// All that hangs on something done becomes done.
-    fn mark(&mut self) {
-        let live = |at: &Self, node: Node| at.nodes[node].end.is_none();
-        for node in 0..self.nodes.len() {
-            if live(self, node) {
-                self.nodes[node].end = self.end_from_above(node);
-            }
-        }
     }
 
     /// Something is delivered.
@@ -109,7 +116,7 @@ impl Reference {
         for other in due {
             let before = match other.node == first.node {
                 true => other.since < first.since,
-                false => self.is_below(first.node, other.node),
+                false => self.comes_from(first.node, other.node),
             };
             assert!(!before, "{first:?} came before {other:?}");
         }
@@ -117,6 +124,19 @@ impl Reference {
         cancel.expect("found above").due.remove(place);
         if let Delivery::Run { callback } = delivery {
             self.runs(callback);
+        }
+    }
+
+    /// Whether a cancel that reached `node` came by way of `above`, as far as
+    /// there was one way only.
+    fn comes_from(&self, node: Node, above: Node) -> bool {
+        let NodeState { parent, facets, .. } = &self.nodes[node];
+        let parent = parent.filter(|_| !facets.shielded);
+        let parents = parent.iter().chain(&facets.others);
+        let mut done = parents.filter(|&&parent| self.nodes[parent].end.is_some());
+        match (done.next(), done.next()) {
+            (Some(&only), None) => only == above || self.comes_from(only, above),
+            _ => false,
         }
     }
 

@@ -10,6 +10,8 @@
 //! |---|---|
 //! | this | nodes: derived, held, done; what a handle can ask |
 //! | `cancels` | what a cancel marks, and what it must deliver |
+//! | `sources` | what a node is derived from outside the tree |
+//! | `look` | what a snapshot shows |
 //! | `waits`, `callbacks` | what is registered on a node |
 //!
 //! # Where the contract leaves a choice
@@ -20,15 +22,29 @@
 //!   last handle of its node. One that is stopped before its turn does not.
 //! - A callback that was dropped with its node was prevented: that is what the
 //!   first `stop` says.
+//! - Of several parents that are done when a node is made, the one it hangs below
+//!   counts, then the first of the others as they were given.
+//! - A link keeps those of its other parents that can be done, until it is done
+//!   itself: what is above them still reaches it.
+//! - Where a cancel reaches a node by several ways, as a link has them, what is
+//!   on it comes before or after what is on either of its parents.
+//! - A node that is kept for a link only counts as a live child, and is not shown
+//!   in a snapshot.
+//! - A snapshot shows a cancel that came over a link to begin there.
+//! - A source that fires is kept by the node that it ended, as long as that is
+//!   there. Else the end of a node is the end of its source.
 //! - On a node that can never be done, a callback goes with its registration,
 //!   whether or not the node is still there.
 
 mod callbacks;
 mod cancels;
+mod look;
+mod sources;
 mod waits;
 
 pub(crate) use callbacks::{Callback, Stop};
 pub(crate) use cancels::{Delivery, End};
+pub(crate) use look::Row;
 pub(crate) use waits::Wait;
 
 /// A place in [`Reference::nodes`]. A parent's is smaller than its children's.
@@ -37,6 +53,15 @@ pub(crate) type Node = usize;
 /// The roots, which are never done.
 pub(crate) const BACKGROUND: Node = 0;
 pub(crate) const TODO: Node = 1;
+
+/// What a value is found by. Two keys are the same if they have one number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    pub(crate) number: usize,
+    /// Whether it is a type.
+    pub(crate) is_type: bool,
+    pub(crate) label: &'static str,
+}
 
 /// What a node is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +72,12 @@ pub(crate) enum Kind {
     Cancel,
     /// By `without_cancel`.
     Shield,
+    /// By `with_value` or `with_key`.
+    Value,
+    /// By `link`.
+    Link,
+    /// By `from_source`.
+    Source(&'static str),
     /// By the builder.
     Derived,
 }
@@ -58,6 +89,10 @@ pub(crate) struct Facets {
     pub(crate) name: Option<String>,
     /// Whether a cancel from above stops here.
     pub(crate) shielded: bool,
+    /// Its other parents, none twice.
+    others: Vec<Node>,
+    /// No two under one key.
+    values: Vec<(Key, u32)>,
 }
 
 impl Facets {
@@ -66,6 +101,21 @@ impl Facets {
             kind,
             name: None,
             shielded: matches!(kind, Kind::Root | Kind::Shield),
+            others: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Gives a value, which replaces one that was given before.
+    pub(crate) fn give(&mut self, key: Key, value: u32) {
+        self.values.retain(|(other, _)| other.number != key.number);
+        self.values.push((key, value));
+    }
+
+    /// Gives another parent, besides the one it hangs below.
+    pub(crate) fn link(&mut self, parent: Node, other: Node) {
+        if other != parent && !self.others.contains(&other) {
+            self.others.push(other);
         }
     }
 
@@ -76,12 +126,19 @@ impl Facets {
             Kind::Cancel => "with_cancel".to_owned(),
             Kind::Shield => "without_cancel".to_owned(),
             Kind::Derived => "derive".to_owned(),
+            Kind::Link => format!("link({})", self.others.len()),
+            Kind::Source(label) => format!("from_source({label})"),
+            Kind::Value => {
+                let (key, _) = self.values[0];
+                let what = if key.is_type { "value" } else { "key" };
+                format!("with_{what}({})", key.label)
+            }
         }
     }
 
     /// Whether a `CancelHandle` comes with the context.
     pub(crate) fn has_handle(&self) -> bool {
-        matches!(self.kind, Kind::Cancel | Kind::Derived)
+        !matches!(self.kind, Kind::Root | Kind::Shield | Kind::Value)
     }
 }
 
@@ -91,12 +148,15 @@ struct NodeState {
     facets: Facets,
     handles: usize,
     end: Option<End>,
+    /// Whether it keeps the cause itself: it was cancelled, or over a link.
+    keeps_cause: bool,
 }
 
 pub(crate) struct Reference {
     nodes: Vec<NodeState>,
     waits: Vec<waits::WaitState>,
     callbacks: Vec<callbacks::CallbackState>,
+    sources: Vec<sources::SourceState>,
     /// How many registrations there were: their order.
     registrations: usize,
     /// Cancels under way, the innermost last.
@@ -113,11 +173,13 @@ impl Reference {
             },
             handles: 1,
             end: None,
+            keeps_cause: false,
         };
         Self {
             nodes: vec![root("background"), root("todo")],
             waits: Vec::new(),
             callbacks: Vec::new(),
+            sources: Vec::new(),
             registrations: 0,
             cancels: Vec::new(),
         }
@@ -131,9 +193,10 @@ impl Reference {
             facets,
             handles: 0,
             end: None,
+            keeps_cause: false,
         });
         let node = self.nodes.len() - 1;
-        self.nodes[node].end = self.end_from_above(node);
+        self.inherit(node);
         node
     }
 
@@ -175,20 +238,43 @@ impl Reference {
         }
     }
 
-    /// Whether `above` is on the path from `node` to the root, or `node`.
-    fn is_below(&self, node: Node, above: Node) -> bool {
-        node == above
-            || self.nodes[node]
-                .parent
-                .is_some_and(|p| self.is_below(p, above))
+    /// The nearest value under a key, here or above; nothing hides it but
+    /// another one (V20).
+    pub(crate) fn value(&self, node: Node, key: Key) -> Option<u32> {
+        let NodeState { parent, facets, .. } = &self.nodes[node];
+        let own = facets
+            .values
+            .iter()
+            .find(|(own, _)| own.number == key.number);
+        match own {
+            Some((_, value)) => Some(*value),
+            None => parent.and_then(|parent| self.value(parent, key)),
+        }
     }
 
     /// Whether each node has a handle, or something below it has.
+    fn held(&self) -> Vec<bool> {
+        let mut held: Vec<bool> = self.nodes.iter().map(|node| node.handles > 0).collect();
+        for (node, state) in self.nodes.iter().enumerate().rev() {
+            if let (true, Some(parent)) = (held[node], state.parent) {
+                held[parent] = true;
+            }
+        }
+        held
+    }
+
+    /// Whether each node is held, or linked to by one that is kept and not done,
+    /// or above one that is kept.
     pub(crate) fn kept(&self) -> Vec<bool> {
-        let mut kept: Vec<bool> = self.nodes.iter().map(|node| node.handles > 0).collect();
+        let mut kept = self.held();
         for (node, state) in self.nodes.iter().enumerate().rev() {
             if let (true, Some(parent)) = (kept[node], state.parent) {
                 kept[parent] = true;
+            }
+            if kept[node] && state.end.is_none() {
+                for &other in &state.facets.others {
+                    kept[other] |= self.is_cancelable(other);
+                }
             }
         }
         kept
@@ -205,14 +291,20 @@ impl Reference {
         }
     }
 
-    /// The causes that exist: the node that was cancelled keeps its own.
+    /// The causes that exist.
     pub(crate) fn causes(&self, kept: &[bool]) -> Vec<u32> {
-        let nodes = self.nodes.iter().enumerate();
-        let causes = nodes.filter_map(|(node, state)| {
-            let own = state.end.filter(|end| kept[node] && end.origin == node);
-            own?.cause
-        });
-        sorted(causes)
+        let nodes = self.nodes.iter().zip(kept);
+        let keeping = nodes.filter(|(node, kept)| **kept && node.keeps_cause);
+        let mut causes = sorted(keeping.filter_map(|(node, _)| node.end?.cause));
+        causes.dedup();
+        causes
+    }
+
+    /// The values that exist: a node keeps its own, for all that is below.
+    pub(crate) fn values(&self, kept: &[bool]) -> Vec<u32> {
+        let nodes = self.nodes.iter().zip(kept).filter(|(_, kept)| **kept);
+        let values = nodes.flat_map(|(node, _)| &node.facets.values);
+        sorted(values.map(|(_, value)| *value))
     }
 }
 

@@ -67,6 +67,14 @@ impl Reference {
         registered.filter(|_| self.is_cancelable(state.node))
     }
 
+    /// How many tasks wait for a node.
+    pub(super) fn waiters(&self, node: Node) -> usize {
+        let waits = 0..self.waits.len();
+        let here = waits.filter(|&wait| self.waits[wait].node == node);
+        here.filter(|&wait| self.keeps_waker(wait).is_some())
+            .count()
+    }
+
     /// Drops a wait. What is due to it does not come any more.
     pub(crate) fn drop_wait(&mut self, wait: Wait) {
         self.waits[wait].registered = None;
