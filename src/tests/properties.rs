@@ -2,9 +2,10 @@
 //! a test that can be pasted here.
 //!
 //! Always the same programs, so that a run can be trusted and repeated:
-//! `PROPERTIES_SEED=7` makes others, `PROPERTIES_TIMES=100` a hundred times as
-//! many, and `PROPERTIES_SHOW=1` prints each before it runs, for those that end
-//! the process.
+//! `PROPERTIES_SEED=7` makes others, and `PROPERTIES_TIMES=100` a hundred times
+//! as many (a test is given a minute: `CTXTREE_TEST_PATIENCE=3600` gives more).
+//! `PROPERTIES_SHOW=1` prints each before it runs, for those that end the
+//! process.
 
 use super::programs::{Fires, How, List, Op, Program, run};
 use super::tools::alone;

@@ -204,7 +204,7 @@ impl World {
             }
             self.turn = (self.turn + 1) % self.slots.len();
             self.ask_identity(self.turn);
-            self.look(self.turn);
+            self.look(self.turn, &kept);
         }
     }
 
@@ -215,7 +215,7 @@ impl World {
         if !self.reference.is_cancelling() {
             let kept = self.reference.kept();
             self.ask_state(slot, &kept);
-            self.look(slot);
+            self.look(slot, &kept);
         }
     }
 
@@ -253,11 +253,11 @@ impl World {
     }
 
     /// Compares what is shown below a slot.
-    fn look(&mut self, slot: usize) {
+    fn look(&mut self, slot: usize, kept: &[bool]) {
         let slot = &self.slots[slot];
         let (node, context) = (slot.node, slot.handle.context());
         let shown = context.tree();
-        let rows = self.reference.tree(node);
+        let rows = self.reference.tree(node, kept);
         assert_eq!(
             shown.nodes().len(),
             rows.len(),
@@ -306,6 +306,11 @@ impl Ids {
         }
         assert_eq!(shown.depth(), row.depth, "depth of {shown}");
         assert_eq!(shown.name(), reference.name(node), "name of {shown}");
+        let title = format!("{} {}", reference.title(node), shown.id());
+        assert!(
+            shown.to_string().starts_with(&title),
+            "{shown}, not {title}"
+        );
         let end = reference.end(node);
         let state = match end {
             None => State::Live,
@@ -313,11 +318,12 @@ impl Ids {
         };
         assert_eq!(shown.state(), state, "state of {shown}");
         assert_eq!(shown.origin().is_some(), end.is_some(), "origin of {shown}");
-        if let (Some(id), Some(end), true) = (shown.origin(), end, reference.shows_origin(node)) {
+        if let (Some(id), Some(end)) = (shown.origin(), end) {
             self.compare(end.origin, id);
         }
         assert_eq!(shown.is_orphaned(), row.orphaned, "who holds {shown}");
         assert_eq!(shown.children(), row.children, "children of {shown}");
+        assert_eq!(shown.links(), row.links, "links of {shown}");
         assert_eq!(shown.waiters(), row.waiters, "waiters of {shown}");
         assert_eq!(shown.callbacks(), row.callbacks, "callbacks of {shown}");
     }

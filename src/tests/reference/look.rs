@@ -1,6 +1,6 @@
 //! A look at a subtree.
 
-use super::{Node, NodeState, Reference};
+use super::{Node, Reference};
 
 /// What is shown of one node.
 pub(crate) struct Row {
@@ -8,21 +8,33 @@ pub(crate) struct Row {
     /// None for the node that was asked.
     pub(crate) parent: Option<Node>,
     pub(crate) depth: usize,
-    /// Whether it lives for what is below it only.
+    /// Whether it lives for what is below it, or linked to it, only.
     pub(crate) orphaned: bool,
     pub(crate) children: usize,
+    pub(crate) links: usize,
     pub(crate) waiters: usize,
     pub(crate) callbacks: usize,
 }
 
 impl Reference {
-    /// A node and all below it that is held, or has something held below, done
-    /// or not: parents before their children, those in the order they were
-    /// derived in. A root knows no children.
-    pub(crate) fn tree(&self, node: Node) -> Vec<Row> {
+    /// A node and all below it that is kept, done or not: parents before their
+    /// children, those in the order they were derived in. A root knows no
+    /// children.
+    pub(crate) fn tree(&self, node: Node, kept: &[bool]) -> Vec<Row> {
         let mut rows = Vec::new();
-        self.look(node, None, 0, &self.held(), &mut rows);
+        self.look(node, None, 0, kept, &mut rows);
         rows
+    }
+
+    /// How many nodes hear from this one as another parent.
+    fn links_to(&self, node: Node, kept: &[bool]) -> usize {
+        let linked = self.nodes.iter().zip(kept).filter(|(linked, kept)| {
+            **kept && linked.end.is_none() && linked.facets.others.contains(&node)
+        });
+        match self.is_cancelable(node) {
+            true => linked.count(),
+            false => 0,
+        }
     }
 
     fn look(
@@ -30,11 +42,11 @@ impl Reference {
         node: Node,
         parent: Option<Node>,
         depth: usize,
-        held: &[bool],
+        kept: &[bool],
         rows: &mut Vec<Row>,
     ) {
         let is_child = |child: &Node| {
-            let of = self.nodes[*child].parent.filter(|_| held[*child]);
+            let of = self.nodes[*child].parent.filter(|_| kept[*child]);
             of == Some(node) && self.nodes[node].parent.is_some()
         };
         let children: Vec<Node> = (0..self.nodes.len()).filter(is_child).collect();
@@ -44,27 +56,12 @@ impl Reference {
             depth,
             orphaned: self.nodes[node].handles == 0,
             children: children.len(),
+            links: self.links_to(node, kept),
             waiters: self.waiters(node),
             callbacks: self.callbacks_left(node),
         });
         for child in children {
-            self.look(child, Some(node), depth + 1, held, rows);
-        }
-    }
-
-    /// Whether it is shown where the cancel began that ended this node: not if
-    /// it came over a link, or may have.
-    pub(crate) fn shows_origin(&self, node: Node) -> bool {
-        let NodeState {
-            parent,
-            facets,
-            end,
-            ..
-        } = &self.nodes[node];
-        let above = || parent.is_none_or(|parent| self.shows_origin(parent));
-        match end {
-            Some(end) if end.origin != node => facets.others.is_empty() && above(),
-            _ => true,
+            self.look(child, Some(node), depth + 1, kept, rows);
         }
     }
 }

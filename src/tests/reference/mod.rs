@@ -28,9 +28,8 @@
 //!   itself: what is above them still reaches it.
 //! - Where a cancel reaches a node by several ways, as a link has them, what is
 //!   on it comes before or after what is on either of its parents.
-//! - A node that is kept for a link only counts as a live child, and is not shown
-//!   in a snapshot.
-//! - A snapshot shows a cancel that came over a link to begin there.
+//! - A node that is kept for a link only counts as a live child, and is shown in
+//!   a snapshot.
 //! - A source that fires is kept by the node that it ended, as long as that is
 //!   there. Else the end of a node is the end of its source.
 //! - On a node that can never be done, a callback goes with its registration,
@@ -230,12 +229,17 @@ impl Reference {
 
     /// `Display`.
     pub(crate) fn path(&self, node: Node) -> String {
-        let NodeState { parent, facets, .. } = &self.nodes[node];
-        let part = facets.name.clone().unwrap_or_else(|| facets.made_by());
-        match parent {
-            None => part,
-            Some(parent) => format!("{}.{part}", self.path(*parent)),
+        let title = self.title(node);
+        match self.nodes[node].parent {
+            None => title,
+            Some(parent) => format!("{}.{title}", self.path(parent)),
         }
+    }
+
+    /// Its part of a path.
+    pub(crate) fn title(&self, node: Node) -> String {
+        let facets = &self.nodes[node].facets;
+        facets.name.clone().unwrap_or_else(|| facets.made_by())
     }
 
     /// The nearest value under a key, here or above; nothing hides it but
@@ -252,21 +256,10 @@ impl Reference {
         }
     }
 
-    /// Whether each node has a handle, or something below it has.
-    fn held(&self) -> Vec<bool> {
-        let mut held: Vec<bool> = self.nodes.iter().map(|node| node.handles > 0).collect();
-        for (node, state) in self.nodes.iter().enumerate().rev() {
-            if let (true, Some(parent)) = (held[node], state.parent) {
-                held[parent] = true;
-            }
-        }
-        held
-    }
-
-    /// Whether each node is held, or linked to by one that is kept and not done,
-    /// or above one that is kept.
+    /// Whether each node has a handle, or is linked to by one that is kept and
+    /// not done, or has one below it that is kept.
     pub(crate) fn kept(&self) -> Vec<bool> {
-        let mut kept = self.held();
+        let mut kept: Vec<bool> = self.nodes.iter().map(|node| node.handles > 0).collect();
         for (node, state) in self.nodes.iter().enumerate().rev() {
             if let (true, Some(parent)) = (kept[node], state.parent) {
                 kept[parent] = true;
