@@ -105,12 +105,12 @@ fn how(bytes: &mut Unstructured<'_>) -> Result<How> {
             others: numbers(bytes)?,
         },
         4 => How::Source {
-            fires: *bytes.choose(&[
-                Fires::Later,
-                Fires::Before,
-                Fires::Meanwhile,
-                Fires::Silently,
-            ])?,
+            fires: match bytes.arbitrary::<u8>()? % 4 {
+                0 => Fires::Before,
+                1 => Fires::Meanwhile,
+                2 => Fires::Silently,
+                _ => Fires::Later,
+            },
             sticky: flag(16),
             cause: flag(32),
         },

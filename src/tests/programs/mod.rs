@@ -6,7 +6,9 @@
 //! these files by path, so they name the library as a user does.
 
 pub(crate) mod counted;
+mod derive;
 mod keys;
+mod registered;
 pub(crate) mod run;
 mod script;
 mod world;

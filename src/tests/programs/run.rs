@@ -4,15 +4,16 @@
 //! handle taken out of its slot: what the wakers and callbacks of that call do
 //! are operations of their own, and the handle that is in use is not theirs.
 
-use super::super::reference::{self, Callback, Delivery, Facets, Kind, Node};
+use super::super::reference::{Callback, Delivery, Node};
+use super::derive::derive;
+use super::registered::{drop_registered, drop_registration, drop_wait, end, poll, stop};
 use super::world::{Bell, Handle, Slot, Waiting, World};
-use super::{Fires, How, List, Op, Program, keys, script};
-use ctxtree::{CancelError, CancelHandle, Cause, Context, Stop};
+use super::{List, Op, Program};
+use ctxtree::{CancelError, CancelHandle, Cause};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{self, Poll, Waker};
+use std::task;
 
 /// Runs a program. Nobody else may use the library in this process meanwhile,
 /// as its objects are counted.
@@ -355,150 +356,6 @@ impl task::Wake for Bell {
         self.world
             .delivered(Delivery::Wake { wait, waker }, &self.then);
     }
-}
-
-fn derive(world: &mut World, from: u8, how: &How) {
-    let (parent, context) = world.slot_or_root(from);
-    match how {
-        How::Plain => {
-            let node = world.reference.derive(parent, Facets::of(Kind::Cancel));
-            put_pair(world, node, context.with_cancel());
-        }
-        How::Shielded => {
-            let node = world.reference.derive(parent, Facets::of(Kind::Shield));
-            world.put(node, Handle::Observe(context.without_cancel()));
-        }
-        How::Values { first, times } => {
-            let (mut node, mut context) = (parent, context);
-            for key in 0..1 + times % 20 {
-                let (key, value) = world.value(usize::from(*first) + usize::from(key));
-                let mut facets = Facets::of(Kind::Value);
-                facets.give(keys::key(key), value.number);
-                node = world.reference.derive(node, facets);
-                context = keys::derive(&context, key, value);
-            }
-            world.put(node, Handle::Observe(context));
-        }
-        How::Link { others } => {
-            let mut facets = Facets::of(Kind::Link);
-            let others = world.slots_or_roots(others);
-            for (other, _) in &others {
-                facets.link(parent, *other);
-            }
-            let node = world.reference.derive(parent, facets);
-            put_pair(
-                world,
-                node,
-                context.link(others.iter().map(|(_, other)| other)),
-            );
-        }
-        How::Source {
-            fires,
-            sticky,
-            cause,
-        } => {
-            let cause = cause.then(|| (world.number(), world.causes.clone()));
-            let number = cause.as_ref().map(|(number, _)| *number);
-            let facets = Facets::of(Kind::Source(script::label()));
-            let is_done = *fires != Fires::Later;
-            let (node, source) = world.reference.derive_from(parent, facets, number, is_done);
-            let source = world.sources.make(source as u32, *fires, *sticky, cause);
-            put_pair(world, node, context.from_source(source));
-        }
-        How::Built {
-            named,
-            shielded,
-            keys,
-            others,
-        } => {
-            let mut facets = Facets::of(Kind::Derived);
-            let mut builder = context.derive();
-            if *named {
-                let name = format!("n{}", world.number());
-                facets.name = Some(name.clone());
-                builder = builder.name(name);
-            }
-            if *shielded {
-                facets.shielded = true;
-                builder = builder.shield();
-            }
-            for key in &keys.0 {
-                let (key, value) = world.value(usize::from(*key));
-                facets.give(keys::key(key), value.number);
-                builder = keys::give(builder, key, value);
-            }
-            for (node, other) in world.slots_or_roots(others) {
-                facets.link(parent, node);
-                builder = builder.link(&other);
-            }
-            let node = world.reference.derive(parent, facets);
-            put_pair(world, node, builder.build());
-        }
-    }
-}
-
-fn put_pair(world: &mut World, node: Node, (child, handle): (Context, CancelHandle)) {
-    world.put(node, Handle::Observe(child));
-    world.put(node, Handle::Cancel(handle));
-}
-
-fn poll(world: &mut World, wait: usize, waker: bool) {
-    let waiting = &mut world.waits[wait];
-    let ready = world.reference.poll(waiting.wait, waker);
-    let bell = Waker::from(waiting.bells[usize::from(waker)].clone());
-    let polled = Pin::new(&mut waiting.future).poll(&mut task::Context::from_waker(&bell));
-    let node = world.reference.waits_for(waiting.wait);
-    assert_eq!(polled.is_ready(), ready, "a wait for node {node}");
-    if let Poll::Ready(error) = polled {
-        world.compare_told(node, &error);
-    }
-}
-
-fn stop(world: &mut World, place: usize, join: bool) {
-    let (callback, registration) = &world.registrations[place];
-    let stopped = match join {
-        false => registration.stop(),
-        true => registration.stop_and_join(),
-    };
-    let stopped = match stopped {
-        Stop::Prevented => reference::Stop::Prevented,
-        Stop::Running => reference::Stop::Running,
-        Stop::Finished => reference::Stop::Finished,
-        Stop::AlreadyStopped => reference::Stop::AlreadyStopped,
-    };
-    let due = world.reference.stop(*callback);
-    assert_eq!(stopped, due, "stop of callback {callback}");
-}
-
-fn drop_registration(world: &mut World, place: usize) {
-    let (callback, registration) = world.registrations.remove(place);
-    world.reference.stop(callback);
-    drop(registration);
-}
-
-fn drop_wait(world: &mut World, wait: usize) {
-    let waiting = world.waits.remove(wait);
-    world.reference.drop_wait(waiting.wait);
-    drop(waiting.future);
-    world.given_up.extend(waiting.bells);
-}
-
-fn drop_registered(world: &mut World, newest_first: bool) {
-    while !world.waits.is_empty() {
-        let place = end(world.waits.len(), newest_first);
-        drop_wait(world, place);
-        world.compare();
-    }
-    while !world.registrations.is_empty() {
-        let place = end(world.registrations.len(), newest_first);
-        drop_registration(world, place);
-        world.compare();
-    }
-}
-
-/// One end of what has this length.
-fn end(len: usize, newest_first: bool) -> usize {
-    if newest_first { len - 1 } else { 0 }
 }
 
 /// Calls, and tells by which delivery it panicked. A check that failed goes on.

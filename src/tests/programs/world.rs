@@ -250,6 +250,17 @@ impl World {
             assert_eq!(keys::find(context, key), due, "value {key} of node {node}");
         }
         self.ids.compare(node, context.id());
+        for other in &self.slots {
+            let same = other.handle.context() == context;
+            assert_eq!(same, other.node == node, "identity of node {node}");
+        }
+        if let Some(error) = context.error() {
+            let due = match cause_number(&error) {
+                None => "context cancelled".to_owned(),
+                Some(cause) => format!("context cancelled: object {cause}"),
+            };
+            assert_eq!(error.to_string(), due);
+        }
     }
 
     /// Compares what is shown below a slot.
