@@ -256,14 +256,15 @@ impl<N> AtomicState<N> {
     }
 
     /// The same by the constructor of the node, which nobody else has a handle
-    /// to yet. A walk that was faster wrote the same word.
-    pub(crate) fn finish_new(&self, word: Word<N>, site: Site) {
-        // Release: publishes the ancestor's word, which this thread acquired,
-        // to a snapshot that has no handle; meets the Acquire in `load`. On
-        // failure Relaxed: whoever gets a handle comes after the constructor.
-        let _ = self
-            .word
-            .compare_exchange(std::ptr::null_mut(), word.bits, Release, Relaxed, site);
+    /// to yet. False if somebody was faster, as a walk may be.
+    pub(crate) fn finish_new(&self, word: Word<N>, site: Site) -> bool {
+        // Release: publishes the record, and the ancestor's word, which this
+        // thread acquired, to a snapshot that has no handle; meets the Acquire
+        // in `load`. On failure Relaxed: whoever gets a handle comes after the
+        // constructor.
+        self.word
+            .compare_exchange(std::ptr::null_mut(), word.bits, Release, Relaxed, site)
+            .is_ok()
     }
 
     /// Says that everything below is marked. `word` is what was read here.

@@ -121,11 +121,12 @@ fn stub(node: &Node, other: &NodeRef) -> NodeRef {
     // Born done: no walk comes to it, or none need.
     if let Some(record) = ask::record_like(stub.node()) {
         let word = Word::record(OwnedRecord::new(record));
-        match node.state.finish(word, Site::LinkBorn) {
+        if node.state.finish_new(word, Site::LinkBorn) {
             // Nothing is below it yet, and nobody listens.
-            Ok(()) => mark::mark_all(node, true, &mut Claimed::new()),
+            mark::mark_all(node, true, &mut Claimed::new());
+        } else {
             // The cause lives on where it came from.
-            Err(_) => drop(word.into_record()),
+            drop(word.into_record());
         }
     }
     stub

@@ -103,6 +103,19 @@ pub(crate) fn stops_vs_cancel() {
     }
 }
 
+pub(crate) fn stops_of_the_older_vs_cancel() {
+    let (root, cancel) = root();
+    let fates = [(); 3].map(|()| Fate::new());
+    let [one, two, last] = [0, 1, 2].map(|n: usize| root.after_cancel(fates[n].callback()));
+    race(
+        // They are unlinked from behind the last one.
+        move || drop((one, two)),
+        move || assert!(cancel.cancel()),
+    );
+    drop((last, root));
+    fates[2].check(1);
+}
+
 pub(crate) fn stop_vs_stop() {
     let (root, _cancel) = root();
     let fate = Fate::new();

@@ -69,6 +69,7 @@ models! {
     snapshot::snapshot_vs_orphan, 3, 1, Kept, "what is kept below a middle that loses its handles is shown (V23, N2)";
     snapshot::snapshot_vs_listeners_dropped, 2, 2, Kept, "a wait and a callback that go while they are counted are not freed (L6)";
     snapshot::snapshot_vs_link, 2, 2, Kept, "a link that another parent cancels is shown with that one as origin (V21, V23)";
+    snapshot::snapshot_vs_link_born_done, 2, 2, Kept, "a link is shown done only with its whole record";
     snapshot::snapshot_vs_link_drop, 2, 2, Kept, "its record is not read when it is gone (S4, N7)";
     wait::wait_vs_cancel, 2, 2, Kept, "a wait that starts around a cancel ends (V16, T6)";
     wait::wait_vs_cancel_of_the_parent, 2, 2, Kept, "so does one on a child (P45)";
@@ -84,9 +85,10 @@ models! {
     callback::callback_vs_cancel_of_the_parent, 2, 2, Kept, "so does one on a child";
     callback::stop_vs_cancel, 2, 2, Kept, "a callback runs or is prevented, never both (V13)";
     callback::stops_vs_cancel, 2, 2, Kept, "so do those that are reaped meanwhile (L6, W3)";
+    callback::stops_of_the_older_vs_cancel, 2, 2, Kept, "and those that are unlinked from the middle (L6)";
     callback::stop_vs_stop, 2, 2, Kept, "one of two stops prevents (V13)";
     callback::stop_vs_reaping_stop, 2, 2, Kept, "a stopped callback is freed by the later of its reaper and its owner (W3)";
-    callback::stop_vs_last_handle, 2, 2, Full, "a stop goes to a node that may be ending (W5, N6)";
+    callback::stop_vs_last_handle, 2, 1, Full, "a stop goes to a node that may be ending (W5, N6)";
     callback::stops_vs_last_handle, 2, 2, Focused, "and reaps there";
     callback::detached_vs_last_handle_vs_cancel, 2, 2, Kept, "a callback whose context ends during a cancel runs or is dropped, once";
     callback::stop_vs_last_handle_vs_cancel, 3, 1, Kept, "and may be stopped meanwhile (W2)";
@@ -96,6 +98,7 @@ models! {
     link::link_vs_two_cancels, 2, 2, Kept, "the first of two parents decides, and a wait is woken once (V21, V6)";
     link::link_drop_vs_cancel, 2, 2, Full, "a link dropped during a cancel of a parent is freed once (F1, N7)";
     link::link_and_child_drop_vs_cancel, 2, 2, Kept, "so is one that only a child keeps (N7)";
+    link::last_handle_of_a_link_sees_the_child, 2, 2, Kept, "the last drop sees a child made through another handle (N7)";
     link::link_of_a_dropped_parent_vs_cancel, 2, 2, Kept, "a parent that nobody holds relays to its links (V9, V21)";
     link::link_vs_losing_cancel, 2, 1, Kept, "a loser returns with what is behind a link marked (V3, V21)";
     link::link_child_vs_cancel, 2, 2, Kept, "a child attached below a link during a cancel is done (V5)";
