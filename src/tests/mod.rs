@@ -15,7 +15,13 @@ mod lifetime;
 mod memory;
 mod mixed;
 mod overflow;
+#[cfg(feature = "internal-model")]
+mod programs;
 mod promises;
+#[cfg(feature = "internal-model")]
+mod properties;
+#[cfg(feature = "internal-model")]
+mod reference;
 mod run;
 mod snapshot;
 mod snapshot_in_use;
