@@ -154,8 +154,9 @@ impl Registration {
     /// Leaves the callback registered, without a handle to stop it.
     ///
     /// It runs when the context is cancelled, or is dropped with the context. On
-    /// a context that can never be done it is dropped at once. (There, a closure
-    /// that owns its own registration is kept by that for ever.)
+    /// [`background`](Context::background) and [`todo`](Context::todo), which
+    /// never end, it is dropped at once. (There, a closure that owns its own
+    /// registration is kept by that for ever.)
     ///
     /// # Examples
     ///

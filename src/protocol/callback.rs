@@ -6,8 +6,9 @@
 //! callback's own word, under a pin taken before: if that says that neither has
 //! claimed it, the node is still there to bury the callback in (W5).
 //!
-//! On a node that is done the callback runs at once, here. On one that will
-//! never be it is linked nowhere, and is dropped with the registration.
+//! On a node that is done the callback runs at once, here. On `background` and
+//! `todo`, which never are and never end, it is linked nowhere, and is dropped
+//! with the registration.
 //!
 //! Models: `callback_vs_cancel`, `stop_vs_cancel`, `stop_vs_stop`,
 //! `stop_vs_last_handle`, `callback_vs_last_handle`.
@@ -16,7 +17,7 @@ use super::wait::listen;
 use super::{NodeRef, ask, dispose};
 use crate::error::CancelError;
 use crate::list::{self, Head, LazyPin, Reaped};
-use crate::node::{Facets, Node};
+use crate::node::Node;
 use crate::sync::epoch;
 use crate::wait_cell::{Callback, Listener, Prevented, Stopped};
 use std::ptr::NonNull;
@@ -45,7 +46,7 @@ impl NodeRef {
             f(&ask::error_of_done(node));
             return None;
         }
-        if !node.is(Facets::CANCELABLE) {
+        if node.is_static() {
             return Some(Registered(Callback::new(None, f)));
         }
         let callback = Callback::new(Some(self.0.cast()), f);

@@ -31,7 +31,7 @@ pub(super) fn derive(world: &mut World, from: u8, how: &How) {
             let mut facets = Facets::of(Kind::Link);
             let others = world.slots_or_roots(others);
             for (other, _) in &others {
-                facets.link(parent, *other);
+                facets.link(*other);
             }
             let node = world.reference.derive(parent, facets);
             put_pair(
@@ -76,7 +76,7 @@ pub(super) fn derive(world: &mut World, from: u8, how: &How) {
                 builder = keys::give(builder, key, value);
             }
             for (node, other) in world.slots_or_roots(others) {
-                facets.link(parent, node);
+                facets.link(node);
                 builder = builder.link(&other);
             }
             let node = world.reference.derive(parent, facets);

@@ -1,7 +1,7 @@
 //! Callbacks that are registered on a node.
 
 use super::cancels::{Delivery, Due};
-use super::{Node, Reference, sorted};
+use super::{Node, Reference, TODO, sorted};
 
 /// A place in [`Reference::callbacks`].
 pub(crate) type Callback = usize;
@@ -102,10 +102,10 @@ impl Reference {
         }
     }
 
-    /// The registration goes and leaves the callback, which is dropped if it
-    /// can never run.
+    /// The registration goes and leaves the callback, which is dropped on a
+    /// root.
     pub(crate) fn detach(&mut self, callback: Callback) {
-        if !self.is_cancelable(self.callbacks[callback].node) {
+        if is_root(self.callbacks[callback].node) {
             self.stop(callback);
         }
     }
@@ -113,7 +113,7 @@ impl Reference {
     /// How many callbacks a node would run.
     pub(super) fn callbacks_left(&self, node: Node) -> usize {
         let left = self.callbacks.iter().filter(|state| {
-            state.node == node && state.stage == Stage::Registered && self.is_cancelable(node)
+            state.node == node && state.stage == Stage::Registered && !is_root(node)
         });
         left.count()
     }
@@ -123,7 +123,7 @@ impl Reference {
         let alive = |callback: &Callback| {
             let CallbackState { node, stage, .. } = self.callbacks[*callback];
             match stage {
-                Stage::Registered => kept[node] || !self.is_cancelable(node),
+                Stage::Registered => kept[node] || is_root(node),
                 Stage::Due | Stage::Running => true,
                 Stage::Finished | Stage::Stopped => false,
             }
@@ -131,4 +131,9 @@ impl Reference {
         let all = 0..self.callbacks.len();
         sorted(all.filter(alive).map(|callback| callback as u32))
     }
+}
+
+/// The roots never end, and keep no callbacks.
+fn is_root(node: Node) -> bool {
+    node <= TODO
 }

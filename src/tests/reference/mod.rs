@@ -32,8 +32,9 @@
 //!   a snapshot.
 //! - A source that fires is kept by the node that it ended, as long as that is
 //!   there. Else the end of a node is the end of its source.
-//! - On a node that can never be done, a callback goes with its registration,
-//!   whether or not the node is still there.
+//! - The parent that a node hangs below is no other parent of it, unless the node
+//!   is shielded from it.
+//! - On a root, a callback goes with its registration.
 
 mod callbacks;
 mod cancels;
@@ -111,9 +112,9 @@ impl Facets {
         self.values.push((key, value));
     }
 
-    /// Gives another parent, besides the one it hangs below.
-    pub(crate) fn link(&mut self, parent: Node, other: Node) {
-        if other != parent && !self.others.contains(&other) {
+    /// Gives another parent, besides the one it will hang below.
+    pub(crate) fn link(&mut self, other: Node) {
+        if !self.others.contains(&other) {
             self.others.push(other);
         }
     }
@@ -186,7 +187,10 @@ impl Reference {
 
     /// A new node, without a handle yet. It is done if what it would be
     /// cancelled by is done (V5).
-    pub(crate) fn derive(&mut self, parent: Node, facets: Facets) -> Node {
+    pub(crate) fn derive(&mut self, parent: Node, mut facets: Facets) -> Node {
+        if !facets.shielded {
+            facets.others.retain(|&other| other != parent);
+        }
         self.nodes.push(NodeState {
             parent: Some(parent),
             facets,
