@@ -3,12 +3,15 @@
 //! The numbers in the comments are those of the promises and of the
 //! conformance cases that a test stands for.
 
+mod allocations;
 mod auto_traits;
 mod blocking;
 mod cancel;
 mod causes;
+mod conformance_table;
 mod depth;
 mod display;
+mod go_tree;
 mod hostile_wakers;
 mod layering;
 mod lifetime;
