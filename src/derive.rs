@@ -26,6 +26,7 @@ use crate::node::{Facets, Kind};
 pub struct Derive<'a> {
     parent: &'a Context,
     name: Option<Cow<'static, str>>,
+    facets: Facets,
 }
 
 impl Derive<'_> {
@@ -47,6 +48,30 @@ impl Derive<'_> {
         self
     }
 
+    /// Keeps cancels from above out: as
+    /// [`without_cancel`](Context::without_cancel), with a handle of its own.
+    ///
+    /// Names and values go through; cancel, reason and cause do not, whatever
+    /// the parent does. What is derived from the new context starts clean.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::Context;
+    ///
+    /// let (request, handle) = Context::background().with_cancel();
+    /// let (flush, stop_flush) = request.derive().name("flush").shield().build();
+    /// handle.cancel();
+    /// assert!(!flush.is_cancelled());
+    /// stop_flush.cancel();
+    /// assert!(flush.is_cancelled());
+    /// ```
+    #[doc(alias = "without_cancel")]
+    pub fn shield(mut self) -> Self {
+        self.facets = self.facets.and(Facets::SHIELDED);
+        self
+    }
+
     /// Derives the context, with the right to cancel it.
     ///
     /// As [`Context::with_cancel`] otherwise.
@@ -64,7 +89,7 @@ impl Derive<'_> {
         pair(
             self.parent
                 .node()
-                .derive_pair(Kind::Derived, Facets::CANCELABLE, self.name),
+                .derive_pair(Kind::Derived, self.facets, self.name),
         )
     }
 }
@@ -97,6 +122,7 @@ impl Context {
         Derive {
             parent: self,
             name: None,
+            facets: Facets::CANCELABLE,
         }
     }
 }

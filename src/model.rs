@@ -37,6 +37,39 @@ pub fn split(context: &Context) {
     context.node().split();
 }
 
+/// What one thread does before another goes on. A model fails where no ordering
+/// says that it came before; elsewhere this does nothing.
+pub struct Witness(crate::sync::Witness);
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Witness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Witness")
+    }
+}
+
+impl Witness {
+    /// Not done yet.
+    pub fn new() -> Self {
+        Self(crate::sync::Witness::new())
+    }
+
+    /// It is done now.
+    pub fn set(&self) {
+        self.0.set();
+    }
+
+    /// It was done before.
+    pub fn check(&self) {
+        self.0.check();
+    }
+}
+
 /// What the model harness needs of the facade.
 #[cfg(crossbeam_loom)]
 pub mod harness {

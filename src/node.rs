@@ -23,14 +23,17 @@
 //!   lane, which are counted there, can still point to it: its children and
 //!   their buriers are done with it (L8), and walks that start at it hold a
 //!   handle.
+//! - **N6** A registration goes to a node it does not hold under a pin (W5). A
+//!   node that ever had a callback is freed after every pin of its end.
 //! - **N5** `extension` and what it points to live as long as the node.
 
 use crate::list::{self, Head, Lane, Link, Linked};
 use crate::state::AtomicState;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{
-    AtomicPtr, AtomicU32, AtomicUsize, Site, const_fn, lane_count, memory, shared_static,
+    AtomicPtr, AtomicU32, AtomicUsize, Site, const_fn, epoch, lane_count, memory, shared_static,
 };
+use crate::wait_cell::Listener;
 use std::borrow::Cow;
 use std::ptr::{NonNull, null, null_mut};
 
@@ -289,14 +292,36 @@ impl Node {
         self.children.mark_unless_closed(Head::SPLIT);
     }
 
-    /// Frees the node.
+    /// Frees the node, at once or when nobody can be looking.
     ///
     /// # Safety
     ///
-    /// It is dead (N3), unlinked, and nobody can reach it any more (L6, N4).
+    /// It is dead (N3), unlinked, and nobody can reach it any more but by N6
+    /// (L6, N4).
     pub(crate) unsafe fn free(at: NonNull<Node>) {
         // SAFETY: still valid here.
         let node = unsafe { at.as_ref() };
+        if node.waits.peek().has(Head::CALLED) {
+            let free = move || {
+                // SAFETY: by then nobody uses N6 any more.
+                unsafe { Node::free_now(at) };
+            };
+            // SAFETY: the node is the caller's, and may be freed by any thread.
+            unsafe { epoch::pin().defer(free) };
+        } else {
+            // SAFETY: by the caller; there is nobody that N6 speaks of.
+            unsafe { Node::free_now(at) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As `free`, and nobody uses it by N6.
+    unsafe fn free_now(at: NonNull<Node>) {
+        // SAFETY: still valid here.
+        let node = unsafe { at.as_ref() };
+        // SAFETY: nobody can reach the node, so nobody is in its wait lane.
+        unsafe { node.waits.sweep::<Listener>() };
         // Relaxed: whoever frees a node comes after all its users.
         let extension = node.extension.load(Relaxed, Site::FreeLoad);
         if let Some(extension) = NonNull::new(extension) {
@@ -347,6 +372,8 @@ impl Lanes {
 
 // SAFETY: `link` is the first field, and the layout is C's.
 unsafe impl Linked for Node {
+    const WALKED_WHEN_CLOSED: bool = false;
+
     unsafe fn free(link: NonNull<Link>) {
         // SAFETY: by the caller.
         unsafe { Node::free(link.cast()) };

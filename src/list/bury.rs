@@ -133,21 +133,20 @@ impl Lane {
         }
     }
 
-    /// Empties the lane for good, and frees what was buried.
+    /// Lets all that is still linked go, buried or not.
     ///
     /// # Safety
     ///
-    /// Nobody pushes, buries or reaps here any more, all of that comes before
-    /// this call, and all that is linked is buried.
-    pub(crate) unsafe fn clear<T: Linked>(&self, pin: &mut LazyPin) {
-        // Relaxed: nobody adds to it any more.
-        let chain = Dead::from_ptr(self.dead.load(Relaxed, Site::ClearDead)).link();
-        // Relaxed: a walk that counts itself in from now on sees this; meets
-        // the Acquire in `enter`, by way of `nobody_walks`. A swap, as every
-        // change of this word is a read-modify-write.
-        self.head
-            .swap(Head::EMPTY.as_ptr(), Relaxed, Site::ClearHead);
-        // SAFETY: out of the lane, and nobody else's.
-        unsafe { self.dispose::<T>(chain, pin) };
+    /// Nobody pushes, buries, reaps or walks here any more, all of that comes
+    /// before this call, and the lane links `T`s only.
+    pub(crate) unsafe fn sweep<T: Linked>(&self) {
+        // Relaxed: all that ever came here is seen, by the caller.
+        let mut at = Head::from_ptr(self.head.load(Relaxed, Site::SweepHead)).link();
+        while let Some(link) = NonNull::new(at) {
+            // SAFETY: linked, so not freed yet.
+            at = unsafe { link.as_ref() }.next();
+            // SAFETY: by the caller.
+            unsafe { T::free(link) };
+        }
     }
 }

@@ -17,7 +17,8 @@
 //!    compare-and-swap, and unlinks it with plain doubly linked list code. Who
 //!    finds the role taken pushes and goes: the holder looks again before it
 //!    leaves, by a compare-and-swap of this word.
-//! 4. **walk**: close `head`, count up `walkers`, follow `next`.
+//! 4. **walk**: close `head`, count up `walkers`, follow `next`. A lane that is
+//!    walked once only, by who closes it, needs no count: CLOSED says enough.
 //! 5. **free**: if no walk is in the lane, a batch is freed at once; else it
 //!    waits for the epoch.
 //!
@@ -33,7 +34,8 @@
 //! |---|---|---|
 //! | `CLOSED` | a walk, after the owner's state word is done | a pusher sees the state word and marks its link itself |
 //! | `SPLIT` | who found the head contended | push and walk also the further lanes |
-//! | `WAITED` | the first waiter of the owner | a walk also looks into the wait lane |
+//! | `WAITED` | the first waiter or callback of the owner | a walk also looks into the wait lane |
+//! | `CALLED` (the same bit, in a wait lane) | the first callback | the end of the owner drops those that are left; it is freed by the epoch |
 //! | `PARENT` | the first push | the owner has lanes to give up before it goes |
 //! | `BUSY` | who takes the role | a burial is left to the holder |
 //! | `ORPHAN` | the drop of the owner's last handle | every burial reaps at once, or the holder does; the one that finds the lane empty gives it up |
@@ -59,9 +61,11 @@
 //! - **L5** A link is buried once, by whoever owns it then, and not used by
 //!   that thread afterwards.
 //! - **L6** A link is freed only after it is unlinked, by a reaper that
-//!   afterwards read `walkers` as zero, or after every pin of that time.
+//!   afterwards read `walkers` as zero, and in a wait lane `head` as not closed,
+//!   or after every pin of that time; or with the owner of its lane.
 //! - **L7** Whoever follows links it does not own holds a pin, taken before it
-//!   counted itself in `walkers`, or holds the role.
+//!   counted itself in `walkers` or, in a wait lane, closed it; or holds the
+//!   role.
 //! - **L8** A lane is given up by the holder of the role, once, when it is
 //!   ORPHAN and empty; the role is never given back. Nobody touches it
 //!   afterwards: who buries is done with the lane when its link is on the stack,
@@ -133,6 +137,10 @@ impl Link {
 ///
 /// The type starts with its [`Link`] (`repr(C)`).
 pub(crate) unsafe trait Linked: 'static {
+    /// Whether walks close the lane and are not counted in it: then what is
+    /// unlinked from a closed lane waits for the epoch.
+    const WALKED_WHEN_CLOSED: bool;
+
     /// Frees it, without running any user's code.
     ///
     /// # Safety
@@ -194,9 +202,12 @@ impl Lane {
         Head::from_ptr(self.head.load(Relaxed, Site::HeadPeek))
     }
 
-    /// Whether anything was ever pushed here, as far as the caller can know.
-    pub(crate) fn was_used(&self) -> bool {
-        !self.peek().as_ptr().is_null()
+    /// Whether the lane is closed; if so, the caller sees the owner done.
+    pub(crate) fn is_closed(&self, head: Head) -> bool {
+        // Acquire: the owner is done, and the caller goes by that; meets the
+        // Release in `close`. Once closed, always closed.
+        head.has(Head::CLOSED)
+            && Head::from_ptr(self.head.load(Acquire, Site::HeadSeenClosed)).has(Head::CLOSED)
     }
 
     /// Tries to link `link` in front of `head`, which was read here.
@@ -242,10 +253,8 @@ impl Lane {
     pub(crate) fn mark_unless_closed(&self, bits: usize) -> Head {
         let mut head = self.peek();
         loop {
-            if head.has(Head::CLOSED) {
-                // Acquire: the owner is done, and the caller goes by that;
-                // meets the Release in `close`.
-                return Head::from_ptr(self.head.load(Acquire, Site::HeadSeenClosed));
+            if self.is_closed(head) {
+                return head;
             }
             // Release: with SPLIT, publishes the lanes; meets the Acquire in
             // `lanes_seen`. On failure Relaxed: looked at again.
@@ -323,12 +332,19 @@ impl Lane {
     }
 
     /// Whether no walk can reach what this thread has unlinked.
-    fn nobody_walks(&self) -> bool {
+    fn nobody_walks<T: Linked>(&self) -> bool {
         // AcqRel, by a read-modify-write: a walk that counts itself in later
         // in this word's order sees what we unlinked, so it cannot reach it;
         // one earlier is seen here. Meets `enter` (Release) and `leave`
         // (Acquire).
-        self.walkers.read_in_order(AcqRel, Site::WalkersRead) == 0
+        if self.walkers.read_in_order(AcqRel, Site::WalkersRead) != 0 {
+            return false;
+        }
+        // Release, by a read-modify-write: the same for a walk that closes the
+        // lane instead; meets the Acquire in `first`, as the close does not
+        // break the chain of this word's read-modify-writes.
+        !T::WALKED_WHEN_CLOSED
+            || !Head::from_ptr(self.head.read_in_order(Release, Site::WalkedRead)).has(Head::CLOSED)
     }
 
     /// The dead links that were not reaped yet, for counting.
@@ -340,7 +356,7 @@ impl Lane {
 
 /// Moves a `T` to the heap, where lanes can link it.
 #[inline(always)]
-pub(crate) fn alloc<T: Linked>(value: T) -> NonNull<T> {
+pub(crate) fn alloc<T>(value: T) -> NonNull<T> {
     let at = memory::alloc(value);
     assert!(
         word::address_fits(at.addr().get()),

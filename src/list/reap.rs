@@ -186,7 +186,7 @@ impl Lane {
         if batch.is_null() {
             return;
         }
-        if self.nobody_walks() || !recheck(Site::FreeDespiteWalk) {
+        if self.nobody_walks::<T>() || !recheck(Site::FreeDespiteWalk) {
             // SAFETY: L6, as no walk is in the lane.
             return unsafe { free_all::<T>(batch) };
         }

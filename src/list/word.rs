@@ -18,13 +18,12 @@ impl Head {
     pub(crate) const SPLIT: usize = 0b0010;
     /// Set when the owner was first waited for; a walk looks there too.
     pub(crate) const WAITED: usize = 0b0100;
+    /// In a wait lane: set when the first callback comes.
+    pub(crate) const CALLED: usize = Self::WAITED;
     /// Set by every push: others may point to the owner.
     pub(crate) const PARENT: usize = 0b1000;
 
     pub(super) const BITS: usize = Self::CLOSED | Self::SPLIT | Self::WAITED | Self::PARENT;
-
-    /// Without links, and closed.
-    pub(super) const EMPTY: Self = Self(std::ptr::without_provenance_mut(Self::CLOSED));
 
     #[inline]
     pub(super) fn from_ptr(word: *mut Link) -> Self {

@@ -17,54 +17,62 @@ enum End<'n> {
     Record(&'n Record),
 }
 
-impl NodeRef {
-    /// The node where the cancel began, and what is written there.
-    fn end(&self) -> Option<(&Node, End<'_>)> {
-        let mut node = self.node();
-        let mut word = node.state.load(Site::AskWhy);
-        if let View::Inherited(from) = word.view() {
-            // The word that named it was written after its own.
-            // SAFETY: it outlives every node that names it, so also our
-            // handle's (S3).
-            node = unsafe { &*from.as_ptr() };
-            word = node.state.load_known(Site::AskOrigin);
-        }
-        let end = match word.view() {
-            View::Live => return None,
-            View::Plain(location) => End::Plain(location),
-            // SAFETY: the record lives as long as the node has a handle or
-            // something below (S4).
-            View::Record(record) => End::Record(unsafe { memory::look(record) }),
-            View::Inherited(_) => unreachable!("one hop leads to the reason (S2)"),
-        };
-        Some((node, end))
+/// The node where the cancel of `node` began, and what is written there. The
+/// caller keeps `node`.
+fn end(node: &Node) -> Option<(&Node, End<'_>)> {
+    let mut node = node;
+    let mut word = node.state.load(Site::AskWhy);
+    if let View::Inherited(from) = word.view() {
+        // The word that named it was written after its own.
+        // SAFETY: it outlives every node that names it, so also the caller's
+        // (S3).
+        node = unsafe { &*from.as_ptr() };
+        word = node.state.load_known(Site::AskOrigin);
     }
+    let end = match word.view() {
+        View::Live => return None,
+        View::Plain(location) => End::Plain(location),
+        // SAFETY: the record lives as long as the node has a handle or
+        // something below (S4).
+        View::Record(record) => End::Record(unsafe { memory::look(record) }),
+        View::Inherited(_) => unreachable!("one hop leads to the reason (S2)"),
+    };
+    Some((node, end))
+}
 
+fn error(node: &Node) -> Option<CancelError> {
+    let (origin, end) = end(node)?;
+    let origin = id(origin);
+    Some(match end {
+        End::Plain(location) => CancelError::new(Reason::Cancelled, None, origin, Some(location)),
+        End::Record(record) => {
+            CancelError::new(record.reason, record.cause.clone(), origin, record.location)
+        }
+    })
+}
+
+/// The error of a node that is done, as the caller, who keeps it, has seen.
+pub(super) fn error_of_done(node: &Node) -> CancelError {
+    error(node).expect("a done node has an error")
+}
+
+impl NodeRef {
     pub(crate) fn reason(&self) -> Option<Reason> {
-        Some(match self.end()?.1 {
+        Some(match end(self.node())?.1 {
             End::Plain(_) => Reason::Cancelled,
             End::Record(record) => record.reason,
         })
     }
 
     pub(crate) fn cause(&self) -> Option<Cause> {
-        match self.end()?.1 {
+        match end(self.node())?.1 {
             End::Plain(_) => None,
             End::Record(record) => record.cause.clone(),
         }
     }
 
     pub(crate) fn error(&self) -> Option<CancelError> {
-        let (origin, end) = self.end()?;
-        let origin = id(origin);
-        Some(match end {
-            End::Plain(location) => {
-                CancelError::new(Reason::Cancelled, None, origin, Some(location))
-            }
-            End::Record(record) => {
-                CancelError::new(record.reason, record.cause.clone(), origin, record.location)
-            }
-        })
+        error(self.node())
     }
 
     /// Kind and name of every node from the root down to this one.

@@ -5,26 +5,25 @@
 //! 1. One compare-and-swap of the state word decides who wins.
 //! 2. Winner and losers mark everything below (see `mark`). A loser that finds
 //!    SETTLED has nothing to do.
-//! 3. On its walk the winner also claims the waiters, of each node oldest
-//!    first, parents before children, onto one private chain.
-//! 4. With no pin held, the winner wakes along the chain. A wake that panics
-//!    stops no other; the first panic is resumed at the end (V14).
+//! 3. On its walk the winner also claims the waiters and callbacks, of each
+//!    node oldest first, parents before children, onto one private chain.
+//! 4. With no pin held, the winner delivers along the chain. User's code that
+//!    panics stops no other; the first panic is resumed at the end (V14).
 //!
-//! A waiter that comes too late for the claim sees the node done, and one that
-//! is given up after the claim is not woken (see `wait_cell`).
+//! Who comes too late for the claim sees the node done, and what is given up
+//! after the claim is not delivered (see `wait_cell`).
 //!
-//! Models: `cancel_vs_cancel`, `cancel_vs_cancel_nested`, `wait_vs_cancel`.
+//! Models: `cancel_vs_cancel`, `cancel_vs_cancel_nested`, `wait_vs_cancel`,
+//! `callback_vs_cancel`.
 
 use super::dispose::{Panics, drop_one};
-use super::mark;
+use super::{ask, mark};
 use crate::error::{Cause, Reason};
-use crate::list::Link;
 use crate::node::Node;
 use crate::state::{OwnedRecord, Record, Word};
 use crate::sync::{Site, recheck};
-use crate::wait_cell::Waiter;
+use crate::wait_cell::Chain;
 use std::panic::Location;
-use std::ptr::{NonNull, null_mut};
 
 /// Cancels `node`, to which the caller has a handle. True if this call did it.
 pub(super) fn cancel(
@@ -56,79 +55,54 @@ pub(super) fn cancel(
     }
     let mut claimed = Claimed::new();
     mark::mark_all(node, true, &mut claimed);
-    claimed.wake_all();
+    claimed.deliver(node);
     true
 }
 
-/// The waiters that a winner has claimed, in the order to wake them.
+/// What a thread has claimed in the walk of a cancel, to deliver when all is
+/// marked.
 pub(super) struct Claimed {
-    first: *mut Waiter,
-    last: *mut Waiter,
+    chain: Chain,
 }
 
 impl Claimed {
     pub(super) fn new() -> Self {
         Self {
-            first: null_mut(),
-            last: null_mut(),
+            chain: Chain::new(),
         }
     }
 
-    /// Claims every waiter of `node`, behind those claimed before.
+    /// Claims all that listens to `node`, behind what was claimed before.
     ///
     /// The caller won the cancel that `node` is done by, is on its walk, and
     /// holds a pin.
     pub(super) fn claim_all(&mut self, node: &Node) {
-        node.waits.close();
-        node.waits.enter();
-        let mut at = node.waits.first();
-        // Newest first in the lane: each one goes in front.
-        let (mut oldest, mut newest) = (null_mut::<Waiter>(), null_mut::<Waiter>());
-        while let Some(waiter) = NonNull::new(at.cast::<Waiter>()) {
-            // SAFETY: in a lane we are counted in, under a pin (L7).
-            let link = unsafe { waiter.cast::<Link>().as_ref() };
-            at = link.next();
-            // SAFETY: the same.
-            let waiting = unsafe { waiter.as_ref() };
-            // SAFETY: only the winner claims (T5), and each node once.
-            if unsafe { waiting.claim(oldest) } {
-                oldest = waiter.as_ptr();
-                if newest.is_null() {
-                    newest = oldest;
-                }
-            }
-        }
-        node.waits.leave();
-        if oldest.is_null() {
-            return;
-        }
-        if let Some(last) = NonNull::new(self.last) {
-            // SAFETY: claimed and not released, so valid (W3).
-            let last = unsafe { last.as_ref() };
-            // SAFETY: the same.
-            unsafe { last.set_claim_next(oldest) };
-        } else {
-            self.first = oldest;
-        }
-        self.last = newest;
+        // SAFETY: a wait lane, to be closed under the caller's pin (L7).
+        unsafe { claim_listeners(node, &mut self.chain) };
     }
 
-    /// Wakes them all, and resumes the first panic.
-    fn wake_all(self) {
+    /// Delivers all, and resumes the first panic.
+    fn deliver(mut self, root: &Node) {
         let mut panics = Panics::new();
-        let mut at = self.first;
-        while let Some(waiter) = NonNull::new(at) {
-            // SAFETY: claimed and not released, so valid (W3).
-            let claimed = unsafe { waiter.as_ref() };
-            // SAFETY: the same.
-            at = unsafe { claimed.claim_next() };
-            let waker = claimed.fire();
-            // SAFETY: claimed by us, and not used again.
-            unsafe { Waiter::release_claimed(waiter) };
-            if let Some(waker) = waker {
-                panics.catch(|| waker.wake());
-            }
+        let mut more = true;
+        while more {
+            panics.catch(|| {
+                while self.chain.deliver(|| ask::error_of_done(root)) {}
+                more = false;
+            });
         }
         panics.resume();
     }
+}
+
+/// Closes the wait lane of `node`, which is done or will never be, and claims
+/// all that is in it.
+///
+/// # Safety
+///
+/// The caller holds a pin.
+pub(super) unsafe fn claim_listeners(node: &Node, chain: &mut Chain) {
+    node.waits.close();
+    // SAFETY: closed under a pin (L7).
+    unsafe { chain.claim_all(node.waits.first()) };
 }

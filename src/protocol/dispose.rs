@@ -7,49 +7,106 @@
 
 use crate::state::OwnedRecord;
 use crate::sync::local_flag;
+use crate::wait_cell::Chain;
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null_mut};
 
+/// What users gave, taken out of nodes that end.
+pub(super) struct Garbage {
+    /// The causes of cancels.
+    pub(super) records: Vec<OwnedRecord>,
+    /// Callbacks that will never run.
+    pub(super) unrun: Chain,
+}
+
+impl Garbage {
+    pub(super) fn new() -> Self {
+        Self {
+            records: Vec::new(),
+            unrun: Chain::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.unrun.is_empty()
+    }
+
+    /// One thing to drop.
+    fn next(&mut self) -> Option<Item> {
+        let record = self.records.pop().map(Item::Record);
+        record.or_else(|| self.unrun.split_first().map(Item::Unrun))
+    }
+}
+
+/// One thing to drop.
+enum Item {
+    Record(OwnedRecord),
+    /// A chain of one.
+    Unrun(Chain),
+}
+
+impl Item {
+    /// User's code.
+    fn drop(self) {
+        match self {
+            Self::Record(record) => drop(record),
+            Self::Unrun(mut callback) => callback.drop_unrun(),
+        }
+    }
+}
+
 local_flag! {
-    /// The queue of the outer loop on this thread, in that loop's own frame;
+    /// The garbage of the outer loop on this thread, in that loop's own frame;
     /// null while there is none. Without a destructor, so that it is there to
     /// the very end of a thread.
-    static QUEUE: Cell<*mut Vec<OwnedRecord>> = Cell::new(null_mut());
+    static OUTER: Cell<*mut Garbage> = Cell::new(null_mut());
 }
 
 /// Drops what a release has taken out, or leaves it to the loop this runs in.
+pub(super) fn drop_all(garbage: Garbage) {
+    if !garbage.is_empty() {
+        drop_some(garbage);
+    }
+}
+
 #[cold]
-pub(super) fn drop_all(mut records: Vec<OwnedRecord>) {
-    if let Some(queue) = NonNull::new(QUEUE.with(Cell::get)) {
+fn drop_some(mut garbage: Garbage) {
+    if let Some(outer) = NonNull::new(OUTER.with(Cell::get)) {
         // SAFETY: the frame of the outer loop is below us on this thread's
         // stack, and that loop holds no reference while it runs user's code.
-        let queue = unsafe { &mut *queue.as_ptr() };
-        queue.append(&mut records);
+        let outer = unsafe { &mut *outer.as_ptr() };
+        outer.records.append(&mut garbage.records);
+        outer.unrun.append(garbage.unrun);
         return;
     }
-    let queue: *mut Vec<OwnedRecord> = &raw mut records;
-    QUEUE.with(|outer| outer.set(queue));
+    let all: *mut Garbage = &raw mut garbage;
+    OUTER.with(|outer| outer.set(all));
     let mut panics = Panics::new();
     // SAFETY: a place in this frame; other references to it do not outlast the
     // calls that made them.
-    while let Some(record) = unsafe { &mut *queue }.pop() {
-        panics.catch(|| drop(record));
+    while let Some(next) = unsafe { &mut *all }.next() {
+        panics.catch(|| next.drop());
     }
-    QUEUE.with(|outer| outer.set(null_mut()));
+    OUTER.with(|outer| outer.set(null_mut()));
     panics.resume();
 }
 
 /// Drops what is the user's. While this thread unwinds, a panic in it is
 /// reported and goes no further: it would abort.
 pub(super) fn drop_one<T>(value: T) {
+    run_one(|| drop(value));
+}
+
+/// The same for a drop that is not that of a value.
+pub(super) fn run_one(f: impl FnOnce()) {
     if std::thread::panicking() {
         let mut panics = Panics::new();
-        panics.catch(|| drop(value));
+        panics.catch(f);
         panics.resume();
     } else {
-        drop(value);
+        f();
     }
 }
 

@@ -8,7 +8,8 @@
 //! | derive | `attach` | push on the parent's list, then look whether the parent is done |
 //! | cancel | `cancel` | decide on the state word, mark all below, then wake |
 //! | walk | `mark` | depth first by parent and sibling links, no stack, no lock |
-//! | wait | `wait` | push on the node's wait lane, then look whether it is done |
+//! | wait | `wait` | push on the node's wait lane, which a cancel closes |
+//! | call back | `callback` | the same for a closure, which holds no node |
 //! | drop | `release` | bury the node; what its parent was kept for goes too |
 //! | ask | `ask` | read the state word, follow one hop |
 //! | user's values go | `dispose` | last of all, outside everything |
@@ -25,16 +26,18 @@
 //!   before it was done is done. It is set after the walk of its lanes.
 //! - **T4** When a call of `cancel` returns, whoever won, everything attached
 //!   below before is done (V3).
-//! - **T5** Only the winner claims waiters, only those of nodes that inherit
-//!   from its node, each once. It wakes after all is marked (V12), holding no
-//!   pin and no role.
-//! - **T6** A waiter that is pushed after its lane was closed sees the node
-//!   done. Both decide on the wait lane's `head`; whether a walk looks there
-//!   is decided, by WAITED and CLOSED, on the children's `head`.
+//! - **T5** Only the winner claims listeners for delivery, only those of nodes
+//!   that inherit from its node. It delivers after all is marked (V12), holding
+//!   no pin and no role. The end of a node claims the callbacks that are left,
+//!   to drop them; each listener is claimed once (W1).
+//! - **T6** A listener is not linked in a closed wait lane: who registers sees
+//!   the node done instead. Both decide on the wait lane's `head`; whether a
+//!   walk looks there is decided, by WAITED and CLOSED, on the children's
+//!   `head`.
 //! - **T7** A node that has no handle is detached exactly once: at once if it
 //!   never had a child, else by whoever gives the last of its lanes up (N2).
-//! - **T8** No user's code runs under a pin or in a role: wakers, and the drop
-//!   of wakers and causes, come after.
+//! - **T8** No user's code runs under a pin or in a role: wakers, callbacks, and
+//!   the drop of wakers, closures and causes, come after.
 //!
 //! # Picture
 //!
@@ -56,12 +59,14 @@
 
 mod ask;
 mod attach;
+mod callback;
 mod cancel;
 mod dispose;
 mod mark;
 mod release;
 mod wait;
 
+pub(crate) use callback::Registered;
 pub(crate) use wait::Wait;
 
 use crate::error::{Cause, Id};

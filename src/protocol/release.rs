@@ -19,13 +19,12 @@
 //!
 //! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `orphan_vs_child_drop`.
 
-use super::dispose;
+use super::cancel;
+use super::dispose::{self, Garbage};
 use crate::list::{self, Head, LazyPin, Reaped};
 use crate::node::{Node, ORPHAN};
-use crate::state::OwnedRecord;
 use crate::sync::Ordering::{AcqRel, Relaxed};
 use crate::sync::Site;
-use crate::wait_cell::Waiter;
 use std::ptr::NonNull;
 
 /// Ends a node, or orphans it.
@@ -38,11 +37,9 @@ use std::ptr::NonNull;
 pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
     // SAFETY: not buried yet, and the caller is the one to do it.
     let node = unsafe { at.as_ref() };
-    let plain = !node
-        .children
-        .peek()
-        .has(Head::PARENT | Head::SPLIT | Head::WAITED)
-        && !node.state.owns_record();
+    let head = node.children.peek();
+    let called = head.has(Head::WAITED) && node.waits.peek().has(Head::CALLED);
+    let plain = !called && !head.has(Head::PARENT | Head::SPLIT) && !node.state.owns_record();
     if let (true, Some(parent)) = (plain, node.attached_to()) {
         // Relaxed: for those who count; nobody else has a use for it.
         node.handles.store(0, Relaxed, Site::HandleZero);
@@ -68,7 +65,7 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
 unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
     // SAFETY: not buried yet, and the caller is the one to do it.
     let node = unsafe { at.as_ref() };
-    let mut records = Vec::new();
+    let mut garbage = Garbage::new();
     let head = node.children.peek();
     let dead = if head.has(Head::PARENT | Head::SPLIT) {
         orphan(node, head)
@@ -80,11 +77,9 @@ unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
     let mut next = dead.then_some(at);
     while let Some(at) = next {
         // SAFETY: dead, not buried, and ours to bury (T7).
-        next = unsafe { bury(at, &mut records) };
+        next = unsafe { bury(at, &mut garbage) };
     }
-    if !records.is_empty() {
-        dispose::drop_all(records);
-    }
+    dispose::drop_all(garbage);
 }
 
 /// Orphans a node whose list `head` tells of. True if nothing lives below it:
@@ -128,16 +123,18 @@ fn give_up(node: &Node, lanes: u32) -> bool {
 /// # Safety
 ///
 /// The node is dead (N3), not buried, and the caller's to bury (T7).
-unsafe fn bury(at: NonNull<Node>, records: &mut Vec<OwnedRecord>) -> Option<NonNull<Node>> {
+unsafe fn bury(at: NonNull<Node>, garbage: &mut Garbage) -> Option<NonNull<Node>> {
     // SAFETY: not buried yet.
     let node = unsafe { at.as_ref() };
     // SAFETY: no handle is left here or below, so nobody reads the record (S4).
-    records.extend(unsafe { node.state.take_record() });
+    garbage.records.extend(unsafe { node.state.take_record() });
     let mut pin = LazyPin::new();
-    if node.waits.was_used() {
-        // SAFETY: no handle is left, so every wait is buried and nobody buries
-        // or reaps there (T7).
-        unsafe { node.waits.clear::<Waiter>(&mut pin) };
+    if node.waits.peek().has(Head::CALLED) {
+        pin.get();
+        // What no canceller has claimed is dropped unrun. There are callbacks
+        // only: a wait has a handle.
+        // SAFETY: under a pin.
+        unsafe { cancel::claim_listeners(node, &mut garbage.unrun) };
     }
     let Some(parent) = node.attached_to() else {
         // SAFETY: dead and in no list, so that nobody points to it (N4).

@@ -1,19 +1,19 @@
 //! Waiting for a node to be done.
 //!
 //! A wait first looks at the state word. If the node is live it links a waiter
-//! in the node's wait lane, and looks again: a canceller closes that lane after
-//! it has written the state word, so either it finds the waiter, or the waiter
-//! finds the word (T6). A wait that is polled again stores its waker and looks
-//! again in the same way.
+//! in the node's wait lane: a canceller closes that lane after it has written
+//! the state word, so either it finds the waiter, or the waiter finds the lane
+//! closed, and sees the word (T6). A wait that is polled again stores its waker
+//! and looks again.
 //!
 //! Models: `wait_vs_cancel`, `wait_repoll_vs_cancel`, `wait_drop_vs_cancel`.
 
 use super::NodeRef;
 use super::dispose;
-use crate::list::{self, Head, LazyPin, Push, Reaped};
+use crate::list::{self, Head, LazyPin, Link, Push, Reaped};
 use crate::node::{Facets, Node};
 use crate::sync::{Site, recheck};
-use crate::wait_cell::Waiter;
+use crate::wait_cell::{Listener, Waiter};
 use std::ptr::NonNull;
 use std::task::Waker;
 
@@ -91,22 +91,40 @@ impl Drop for Registered<'_> {
 /// Links a new waiter. None if the node is done, as the caller then sees.
 fn register(node: &Node, waker: &Waker) -> Option<NonNull<Waiter>> {
     let waiter = Waiter::new(waker);
+    // SAFETY: `waiter` is ours until the push, and buried when it is released.
+    if unsafe { listen(node, waiter.cast()) } {
+        return Some(waiter);
+    }
+    // SAFETY: never linked, and ours.
+    unsafe { Waiter::free_unlinked(waiter) };
+    None
+}
+
+/// Links a listener in the wait lane of `node`. False, and nothing is linked,
+/// if the node is done, as the caller then sees (T6).
+///
+/// # Safety
+///
+/// The listener is the caller's alone until then, and stays valid until it is
+/// unlinked. The caller has a handle to the node.
+pub(super) unsafe fn listen(node: &Node, listener: NonNull<Link>) -> bool {
     if !node.children.peek().has(Head::WAITED)
         && node
             .children
             .mark_unless_closed(Head::WAITED)
             .has(Head::CLOSED)
     {
-        // SAFETY: never linked, and ours.
-        unsafe { Waiter::free_unlinked(waiter) };
-        return None;
+        return false;
     }
     let mut head = node.waits.peek();
-    // SAFETY: `waiter` is ours until the push, and buried when it is released.
-    while let Push::Lost(now) = unsafe { node.waits.push(waiter.cast(), head) } {
-        head = now;
+    while !node.waits.is_closed(head) {
+        // SAFETY: by the caller.
+        match unsafe { node.waits.push(listener, head) } {
+            Push::Done => return true,
+            Push::Lost(now) => head = now,
+        }
     }
-    Some(waiter)
+    false
 }
 
 fn release(node: &Node, waiter: NonNull<Waiter>) {
@@ -120,7 +138,7 @@ fn release(node: &Node, waiter: NonNull<Waiter>) {
         // SAFETY: the same, and our handle keeps the node.
         let reaped = unsafe {
             node.waits
-                .bury::<Waiter>(waiter.cast(), list::batch(false), &mut pin)
+                .bury::<Listener>(waiter.cast(), list::batch(false), &mut pin)
         };
         debug_assert_eq!(reaped, Reaped::Open, "a wait lane is never orphaned");
     }

@@ -40,8 +40,9 @@ impl Wake for Signal {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // Release: what happened before the wake is seen by the thread that
-        // takes the flag; meets the Acquire in `Parker::take`.
-        self.woken.store(true, Ordering::Release);
+        // takes the flag; meets the Acquire in `Parker::take`. A swap, so that
+        // every change of the flag is a read-modify-write.
+        self.woken.swap(true, Ordering::Release);
         // After the flag: whoever is unparked finds it set.
         self.thread.unpark();
     }

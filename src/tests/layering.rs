@@ -27,6 +27,7 @@ const HANDLES: &[&str] = &[
     "handle",
     "derive",
     "cancelled",
+    "registration",
     "blocking",
     "run",
 ];
@@ -39,7 +40,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "sync/",
     "list/",
     "state.rs",
-    "wait_cell.rs",
+    "wait_cell/",
     "node.rs",
     "protocol/",
     "run.rs",

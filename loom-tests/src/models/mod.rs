@@ -1,5 +1,6 @@
 //! The list of all models.
 
+mod callback;
 mod cancel;
 mod detach;
 mod wait;
@@ -65,4 +66,15 @@ models! {
     wait::wait_repoll_vs_cancel, 2, 2, Kept, "a wait polled again with another waker wakes the last one (V16)";
     wait::wait_and_last_handle_vs_cancel, 2, 2, Kept, "the node goes with the wait while the parent is cancelled";
     wait::wait_vs_two_cancels, 3, 1, Kept, "a loser that marks first takes no wake-up from the winner (T5)";
+    callback::callback_vs_cancel, 2, 2, Kept, "a callback registered around a cancel runs once (V13, T6)";
+    callback::callback_vs_cancel_of_the_parent, 2, 2, Kept, "so does one on a child";
+    callback::stop_vs_cancel, 2, 2, Kept, "a callback runs or is prevented, never both (V13)";
+    callback::stops_vs_cancel, 2, 2, Kept, "so do those that are reaped meanwhile (L6, W3)";
+    callback::stop_vs_stop, 2, 2, Kept, "one of two stops prevents (V13)";
+    callback::stop_vs_last_handle, 2, 2, Full, "a stop goes to a node that may be ending (W5, N6)";
+    callback::stops_vs_last_handle, 2, 2, Focused, "and reaps there";
+    callback::detached_vs_last_handle_vs_cancel, 2, 2, Kept, "a callback whose context ends during a cancel runs or is dropped, once";
+    callback::stop_vs_last_handle_vs_cancel, 3, 1, Kept, "and may be stopped meanwhile (W2)";
+    callback::stop_and_join_vs_cancel, 2, 2, Kept, "after a join the callback uses nothing any more";
+    callback::two_joins_vs_cancel, 3, 1, Kept, "two threads may join";
 }

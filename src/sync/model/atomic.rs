@@ -102,6 +102,19 @@ impl<T> AtomicPtr<T> {
         self.0.swap(value, seed::order(order, site))
     }
 
+    pub(crate) fn read_in_order(&self, order: Ordering, site: Site) -> *mut T {
+        before!(self);
+        if seed::weakened(site, Weakening::PlainRead) {
+            return self.0.load(Ordering::Acquire);
+        }
+        let order = seed::order(order, site);
+        let mut now = self.0.load(Ordering::Relaxed);
+        while let Err(other) = self.0.compare_exchange(now, now, order, Ordering::Relaxed) {
+            now = other;
+        }
+        now
+    }
+
     pub(crate) fn compare_exchange(
         &self,
         current: *mut T,

@@ -94,6 +94,16 @@ impl<T> AtomicPtr<T> {
         self.0.swap(value, order)
     }
 
+    /// As for an integer.
+    #[inline]
+    pub(crate) fn read_in_order(&self, order: Ordering, _site: Site) -> *mut T {
+        let mut now = self.0.load(Ordering::Relaxed);
+        while let Err(other) = self.0.compare_exchange(now, now, order, Ordering::Relaxed) {
+            now = other;
+        }
+        now
+    }
+
     #[inline(always)]
     pub(crate) fn compare_exchange(
         &self,

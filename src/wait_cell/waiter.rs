@@ -1,71 +1,28 @@
-//! One registered wait: a waker in a lane, and the word that decides its fate.
-//!
-//! # How it works
-//!
-//! A future that waits owns one [`Waiter`], linked in the wait lane of its
-//! node. The thread that wins a cancel *claims* every waiter it finds, on a
-//! chain of its own, and *fires* the chain when everything is marked. The
-//! future may give up at any moment. One word decides between them.
+//! One registered wait: a waker in a lane.
 //!
 //! The waker of the first poll lies in the waiter as it is: it is published by
 //! the push, and costs nothing more. A poll with another waker puts that one in
 //! an [`AtomicWaker`], and says so; it is wrapped, so that no user's code runs
 //! while the slot is being written.
 //!
-//! | `fate` | meaning |
-//! |---|---|
-//! | 0 | waiting |
-//! | `REPLACED` | the waker to wake is in the slot |
-//! | `CLAIMED` | on the chain of the canceller, which will fire it |
-//! | `OFF` | the owner gave up |
-//! | `FIRED` | the canceller took the waker |
-//! | `UNLINKED` | the lane no longer points here |
-//! | `RELEASED` | the canceller no longer points here |
-//!
-//! # Invariants
-//!
-//! - **W1** `CLAIMED` is set only where `OFF` is not: after `OFF` there is no
-//!   claim.
-//! - **W2** The first waker belongs to the owner once `OFF` or `REPLACED` is
-//!   set before `FIRED`, and to the canceller once `FIRED` is set before both.
-//!   The canceller uses the slot only if it fires after `REPLACED` and before
-//!   `OFF`; what it leaves there is the owner's to drop.
-//! - **W3** A waiter that was never claimed is freed when it is unlinked. One
-//!   that was is freed by the later of `UNLINKED` and `RELEASED`.
-//!
-//! # Orderings
-//!
-//! All decisions are read-modify-writes of `fate`, so that they have one order,
-//! and that order is all that most of them need: the first waker came to the
-//! canceller with the push, the slot brings its own orderings. FIRED releases
-//! that the node is done to a poll that comes too late with another waker. The
-//! two that decide who frees (W3) are AcqRel, so that the one who does comes
-//! after all the other did.
-//!
-//! Models: `wait_vs_cancel`, `wait_drop_vs_cancel`, `wait_repoll_vs_cancel`.
+//! Who has which waker (W2): the first belongs to the owner once `OFF` or
+//! `REPLACED` is set before `FIRED`, and to the canceller once `FIRED` is set
+//! before both. The canceller uses the slot only if it fires after `REPLACED`
+//! and before `OFF`; what it leaves there is the owner's to drop.
 
-use crate::list::{self, Link, Linked};
-use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use crate::sync::{AtomicU32, AtomicWaker, Cell, Site, memory};
-use std::mem::ManuallyDrop;
+use super::{CLAIMED, FIRED, Kind, Listener, OFF, RELEASED, REPLACED, UNLINKED};
+use crate::list;
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::sync::{AtomicWaker, Cell, Site, memory};
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{RawWakerVTable, Wake, Waker};
 
-const CLAIMED: u32 = 1;
-const REPLACED: u32 = 2;
-const OFF: u32 = 4;
-const FIRED: u32 = 8;
-const UNLINKED: u32 = 16;
-const RELEASED: u32 = 32;
-
 /// One registered wait.
 #[repr(C)]
 pub(crate) struct Waiter {
-    link: Link,
-    fate: AtomicU32,
-    /// The next on the canceller's chain.
-    claim_next: Cell<*mut Waiter>,
+    listener: Listener,
     /// Written before the push, never after. Whose it is says W2; it is moved
     /// out by whoever that is, and not dropped with the waiter.
     first: ManuallyDrop<Waker>,
@@ -73,28 +30,6 @@ pub(crate) struct Waiter {
     latest: Cell<Option<Latest>>,
     /// What came after. Not dropped with the waiter either.
     slot: ManuallyDrop<AtomicWaker>,
-}
-
-// A canceller's chain may point to it too, but that has its own count (W3).
-// SAFETY: `link` is the first field, and the layout is C's.
-unsafe impl Linked for Waiter {
-    unsafe fn free(link: NonNull<Link>) {
-        let at = link.cast::<Waiter>();
-        // SAFETY: it is freed here at the earliest.
-        let waiter = unsafe { at.as_ref() };
-        // Relaxed: after OFF, which came here with the burial, there is no
-        // claim that this could miss (W1).
-        if waiter.fate.load(Relaxed, Site::FateFree) & CLAIMED != 0 {
-            // AcqRel: the later of the two frees, after all the other did;
-            // meets the same in `release_claimed`.
-            let before = waiter.fate.fetch_add(UNLINKED, AcqRel, Site::FateUnlinked);
-            if before & RELEASED == 0 {
-                return;
-            }
-        }
-        // SAFETY: unlinked, and not on a chain (W3).
-        unsafe { memory::free(at) };
-    }
 }
 
 /// The wakers that a poll has replaced: the first one, and one in the slot.
@@ -158,9 +93,7 @@ impl Waiter {
     pub(crate) fn new(waker: &Waker) -> NonNull<Waiter> {
         let first = ManuallyDrop::new(waker.clone());
         list::alloc(Waiter {
-            link: Link::new(),
-            fate: AtomicU32::new(0),
-            claim_next: Cell::new(std::ptr::null_mut()),
+            listener: Listener::new(Kind::Waiter, 0),
             first,
             latest: Cell::new(None),
             slot: ManuallyDrop::new(AtomicWaker::new()),
@@ -223,7 +156,10 @@ impl Waiter {
         // Acquire: if it has fired, nobody wakes the new waker, so the look at
         // the state that follows must see the node done; meets the Release in
         // `fire`.
-        let before = self.fate.fetch_add(REPLACED, Acquire, Site::FateReplace);
+        let before = self
+            .listener
+            .fate
+            .fetch_add(REPLACED, Acquire, Site::FateReplace);
         // SAFETY: replaced before it was fired: the first is ours (W2).
         let first = (before & FIRED == 0).then(|| unsafe { self.take_first() });
         Replaced(first, old)
@@ -237,7 +173,7 @@ impl Waiter {
     #[inline]
     pub(crate) unsafe fn give_up(&self) -> Leftover {
         // Relaxed: decides against `fire` by its place in the order of `fate`.
-        let before = self.fate.fetch_add(OFF, Relaxed, Site::FateOff);
+        let before = self.listener.fate.fetch_add(OFF, Relaxed, Site::FateOff);
         if before & (FIRED | REPLACED) == 0 {
             // SAFETY: neither replaced nor fired: it is still ours (W2).
             let waker = unsafe { self.take_first() };
@@ -255,83 +191,102 @@ impl Waiter {
         }
     }
 
-    /// The canceller takes the waiter on its chain, in front of `next`.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the one canceller that claims from this lane, and may
-    /// follow its links (L7).
-    pub(crate) unsafe fn claim(&self, next: *mut Waiter) -> bool {
-        // Relaxed: a guess, which the compare-and-swap checks.
-        let mut fate = self.fate.load(Relaxed, Site::FateClaimLoad);
-        loop {
-            if fate & OFF != 0 {
-                return false;
-            }
-            // Relaxed: decides against `give_up` by its place in the order of
-            // `fate`. On failure Relaxed: looked at again.
-            let swapped =
-                self.fate
-                    .compare_exchange(fate, fate | CLAIMED, Relaxed, Relaxed, Site::FateClaim);
-            match swapped {
-                Ok(_) => break,
-                Err(now) => fate = now,
-            }
-        }
-        // SAFETY: only the one canceller uses it.
-        unsafe { self.claim_next.set(next) };
-        true
-    }
-
-    /// The next on the chain.
-    ///
-    /// # Safety
-    ///
-    /// The caller claimed this waiter and has not released it.
-    pub(crate) unsafe fn claim_next(&self) -> *mut Waiter {
-        // SAFETY: only the canceller uses it.
-        unsafe { self.claim_next.get() }
-    }
-
-    /// Links the chain on.
-    ///
-    /// # Safety
-    ///
-    /// As [`claim_next`](Self::claim_next).
-    pub(crate) unsafe fn set_claim_next(&self, next: *mut Waiter) {
-        // SAFETY: only the canceller uses it.
-        unsafe { self.claim_next.set(next) };
-    }
-
-    /// Takes the waker to wake, unless the owner gave up before.
-    pub(crate) fn fire(&self) -> Option<Waker> {
-        // Release: the node is done, as a poll that replaces its waker too late
-        // must see; meets the Acquire in `register`.
-        let before = self.fate.fetch_add(FIRED, Release, Site::FateFire);
-        if before & OFF != 0 {
-            None
-        } else if before & REPLACED != 0 {
-            self.slot.take()
-        } else {
-            // SAFETY: fired before it was given up or replaced: it is ours
-            // (W2).
-            Some(unsafe { self.take_first() })
-        }
-    }
-
-    /// The canceller is done with a claimed waiter.
+    /// Takes the waker to wake, unless the owner gave up before, and lets the
+    /// waiter go.
     ///
     /// # Safety
     ///
     /// The caller claimed it, and does not use it again.
-    pub(crate) unsafe fn release_claimed(at: NonNull<Waiter>) {
+    #[inline]
+    pub(super) unsafe fn fire(at: NonNull<Waiter>) -> Option<Waker> {
         // SAFETY: W3: it is not freed before RELEASED.
         let waiter = unsafe { at.as_ref() };
-        // AcqRel: meets the same in `free`.
-        let before = waiter.fate.fetch_add(RELEASED, AcqRel, Site::FateReleased);
+        let first: *const Waker = &*waiter.first;
+        // The bytes only: whose they are is decided below, after which the
+        // waiter may be gone.
+        // SAFETY: nobody writes them after the push.
+        let first = unsafe { first.cast::<MaybeUninit<Waker>>().read() };
+        // Relaxed: a guess, which the compare-and-swap checks.
+        let mut fate = waiter.listener.fate.load(Relaxed, Site::FateFireLoad);
+        while fate & (REPLACED | OFF) != REPLACED {
+            // Release: the node is done, as a poll that replaces its waker too
+            // late must see; meets the Acquire in `register`. And with it the
+            // last use of a waiter that `unlinked` frees, or Acquire: should
+            // that be us. On failure Relaxed.
+            let swapped = waiter.listener.fate.compare_exchange(
+                fate,
+                fate | FIRED | RELEASED,
+                AcqRel,
+                Relaxed,
+                Site::FateFire,
+            );
+            match swapped {
+                Ok(_) => {
+                    if fate & UNLINKED != 0 {
+                        // SAFETY: unlinked, and off the chain (W3).
+                        unsafe { memory::free(at) };
+                    }
+                    // SAFETY: fired before it was given up or replaced: it is
+                    // ours (W2).
+                    return (fate & OFF == 0).then(|| unsafe { first.assume_init() });
+                }
+                Err(now) => fate = now,
+            }
+        }
+        // SAFETY: by the caller.
+        unsafe { Self::fire_replaced(at) }
+    }
+
+    /// The same if the waker is in the slot.
+    ///
+    /// # Safety
+    ///
+    /// As `fire`.
+    #[cold]
+    unsafe fn fire_replaced(at: NonNull<Waiter>) -> Option<Waker> {
+        // SAFETY: W3: it is not freed before RELEASED.
+        let waiter = unsafe { at.as_ref() };
+        // Relaxed: decides against `give_up` by its place in the order of
+        // `fate`; a poll that replaces again finds the slot empty.
+        let before = waiter
+            .listener
+            .fate
+            .fetch_add(FIRED, Relaxed, Site::FateFireSlot);
+        let waker = (before & OFF == 0).then(|| waiter.slot.take()).flatten();
+        // AcqRel: meets the same in `unlinked`.
+        let before = waiter
+            .listener
+            .fate
+            .fetch_add(RELEASED, AcqRel, Site::FateReleased);
         if before & UNLINKED != 0 {
             // SAFETY: unlinked, and off the chain (W3).
             unsafe { memory::free(at) };
         }
+        waker
+    }
+
+    /// The lane lets the waiter go.
+    ///
+    /// # Safety
+    ///
+    /// The caller may free what the lane alone holds (L6).
+    pub(super) unsafe fn unlinked(at: NonNull<Waiter>) {
+        // SAFETY: it is freed here at the earliest.
+        let waiter = unsafe { at.as_ref() };
+        // Relaxed: after OFF, which came here with the burial, there is no
+        // claim that this could miss (W1).
+        if waiter.listener.fate.load(Relaxed, Site::FateFree) & CLAIMED != 0 {
+            // AcqRel: the later of the two frees, after all the other did;
+            // meets the same in `fire` and `fire_replaced`.
+            let before = waiter
+                .listener
+                .fate
+                .fetch_add(UNLINKED, AcqRel, Site::FateUnlinked);
+            if before & RELEASED == 0 {
+                return;
+            }
+        }
+        // SAFETY: unlinked, and not on a chain (W3).
+        unsafe { memory::free(at) };
     }
 }
