@@ -6,12 +6,16 @@
 mod allocations;
 mod auto_traits;
 mod blocking;
+mod callback_stops;
 mod cancel;
 mod causes;
 mod conformance_table;
 mod depth;
 mod display;
+mod flat_memory;
+mod go_callbacks;
 mod go_tree;
+mod hostile_callbacks;
 mod hostile_wakers;
 mod layering;
 mod lifetime;
