@@ -1,7 +1,7 @@
 //! Callbacks that are stopped and joined: by others, by each other, by
 //! themselves.
 
-use super::tools::{in_time, start};
+use super::tools::{OnDrop, in_time, start};
 use crate::{CancelHandle, Context, Registration, Stop};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
@@ -78,6 +78,47 @@ fn a_join_on_its_own_thread_does_not_block() {
         assert_eq!(*told.lock().unwrap(), expected);
         assert_eq!(own.get().unwrap().stop_and_join(), Finished);
         assert_eq!(inner.stop_and_join(), Finished);
+    });
+}
+
+// V13, V15, P23, P36: a stop and a join from the drop of what the closure
+// itself holds: after its run, when it is prevented, and when its context goes.
+#[test]
+fn what_a_closure_holds_may_stop_it_in_its_drop() {
+    in_time(|| {
+        for way in 0..4 {
+            let (ctx, handle) = root();
+            let own: Arc<OnceLock<Registration>> = Arc::default();
+            let told = Arc::new(Mutex::new(Vec::new()));
+            let (me, tells) = (own.clone(), told.clone());
+            let on_drop = OnDrop(move || {
+                let own = me.get().unwrap();
+                let mut told = tells.lock().unwrap();
+                told.extend([own.stop_and_join(), own.stop()]);
+            });
+            let registration = ctx.after_cancel(move |_| drop(on_drop));
+            assert!(own.set(registration).is_ok());
+            let expected = match way {
+                0 => {
+                    assert!(handle.cancel());
+                    [Stop::Running; 2]
+                }
+                1 => {
+                    assert_eq!(own.get().unwrap().stop(), Stop::Prevented);
+                    [Stop::AlreadyStopped; 2]
+                }
+                2 => {
+                    assert_eq!(own.get().unwrap().stop_and_join(), Stop::Prevented);
+                    [Stop::AlreadyStopped; 2]
+                }
+                _ => {
+                    drop((ctx, handle));
+                    // Whoever asks first after its context is gone.
+                    [Stop::Prevented, Stop::AlreadyStopped]
+                }
+            };
+            assert_eq!(*told.lock().unwrap(), expected, "way {way}");
+        }
     });
 }
 

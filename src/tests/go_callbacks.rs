@@ -107,7 +107,7 @@ fn stopped_before_the_cancel_it_never_runs() {
     }
 }
 
-// G107: it runs inline: the cancel returns after it. Everything is marked
+// G107, G27: it runs inline: the cancel returns after it. Everything is marked
 // before, and while it blocks, others ask, derive and cancel.
 #[test]
 fn a_cancel_returns_after_its_callbacks_and_others_go_on_meanwhile() {
@@ -125,13 +125,14 @@ fn a_cancel_returns_after_its_callbacks_and_others_go_on_meanwhile() {
         })
         .detach();
         let watch = ended.clone();
+        let loser = handle.clone();
         let canceller = start(move || {
             assert!(handle.cancel());
             assert!(watch.load(SeqCst));
         });
         has_entered.recv().unwrap();
         assert!(ctx.is_cancelled() && child.is_cancelled());
-        assert!(!cancel_child.cancel());
+        assert!(!cancel_child.cancel() && !loser.cancel());
         assert_eq!(ctx.wait().origin(), child.wait().origin());
         assert!(ctx.with_cancel().0.is_cancelled());
         let (runs, _registration) = counted(&ctx);

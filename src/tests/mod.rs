@@ -9,6 +9,7 @@ mod blocking;
 mod callback_stops;
 mod cancel;
 mod causes;
+mod chains;
 mod conformance_table;
 mod depth;
 mod display;

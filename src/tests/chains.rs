@@ -1,0 +1,82 @@
+//! Chains of what users keep in each other take no stack.
+//!
+//! A callback may own a context, whose callback owns the next one, and so on.
+//! When the first goes they all go: in a loop, whatever holds what.
+
+use super::tools::{cause_on_drop, on_small_stack, once};
+use crate::{CancelError, CancelHandle, Context, Stop};
+use std::sync::Arc;
+
+const LONG: usize = 100_000;
+
+fn root() -> (Context, CancelHandle) {
+    Context::background().with_cancel()
+}
+
+/// Drops what it holds when it is called or dropped.
+fn holds<T: Send + 'static>(held: T) -> impl FnOnce(&CancelError) + Send + 'static {
+    move |_| drop(held)
+}
+
+/// A context with a callback that owns one with a callback that owns one; the
+/// last owns `end`.
+fn contexts(end: &Arc<()>) -> (Context, CancelHandle) {
+    let (mut ctx, mut handle) = root();
+    ctx.after_cancel(holds(end.clone())).detach();
+    for _ in 0..LONG {
+        let (next, next_handle) = root();
+        next.after_cancel(holds((ctx, handle))).detach();
+        (ctx, handle) = (next, next_handle);
+    }
+    (ctx, handle)
+}
+
+// V8, V13: contexts that closures own, never cancelled.
+#[test]
+fn contexts_owned_by_callbacks_are_dropped_on_a_small_stack() {
+    on_small_stack(|| {
+        let end = Arc::new(());
+        drop(contexts(&end));
+        assert_eq!(Arc::strong_count(&end), 1);
+    });
+}
+
+// V8: the same behind one that runs, and behind one that is stopped.
+#[test]
+fn contexts_behind_a_callback_that_ran_are_dropped_on_a_small_stack() {
+    on_small_stack(|| {
+        let end = Arc::new(());
+        let (_ctx, handle) = contexts(&end);
+        assert!(handle.cancel());
+        assert_eq!(Arc::strong_count(&end), 1);
+
+        let (ctx, _handle) = root();
+        let registration = ctx.after_cancel(holds(contexts(&end)));
+        assert_eq!(registration.stop(), Stop::Prevented);
+        assert_eq!(Arc::strong_count(&end), 1);
+    });
+}
+
+// V8: causes and closures in turn.
+#[test]
+fn what_causes_and_callbacks_own_is_dropped_on_a_small_stack() {
+    on_small_stack(|| {
+        let end = Arc::new(());
+        let mut held: Box<dyn FnOnce() + Send> = Box::new({
+            let end = end.clone();
+            move || drop(end)
+        });
+        for i in 0..LONG {
+            let (ctx, handle) = root();
+            if i % 2 == 0 {
+                let cause = cause_on_drop(once(move || drop(held)));
+                handle.cancel_with(cause);
+            } else {
+                ctx.after_cancel(holds(held)).detach();
+            }
+            held = Box::new(move || drop((ctx, handle)));
+        }
+        held();
+        assert_eq!(Arc::strong_count(&end), 1);
+    });
+}
