@@ -7,6 +7,7 @@ mod allocations;
 mod auto_traits;
 mod blocking;
 mod callback_stops;
+mod callback_stress;
 mod cancel;
 mod causes;
 mod chains;
