@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use ctxtree::{CancelHandle, Context};
+use ctxtree::{CancelHandle, Context, Key};
 use support::Bench;
 use support::bits::{poll_once, wakers};
 
@@ -26,6 +26,10 @@ static WIDEST: AtomicUsize = AtomicUsize::new(0);
 /// What may stay behind, whatever the number of operations: a batch that is not
 /// full yet, a collector's bags, the lanes of a contended parent.
 const SLACK: usize = 64 << 10;
+
+/// The same where every context goes to the collector: some 450 of them, with
+/// what they have, can be on their way.
+const COLLECTED: usize = 256 << 10;
 
 struct Counting;
 
@@ -65,11 +69,15 @@ impl Answers {
     }
 
     fn flat(&mut self, question: &str, before: usize, after: usize) {
+        self.flat_within(SLACK, question, before, after);
+    }
+
+    fn flat_within(&mut self, slack: usize, question: &str, before: usize, after: usize) {
         let grown = after.saturating_sub(before);
         self.check(
-            grown <= SLACK,
+            grown <= slack,
             question,
-            format_args!("{before} bytes live before, {after} after; {SLACK} more are allowed"),
+            format_args!("{before} bytes live before, {after} after; {slack} more are allowed"),
         );
     }
 }
@@ -78,6 +86,9 @@ fn main() {
     let bench = Bench::start("memory");
     let mut answers = Answers::default();
     leaf(&mut answers);
+    values(&mut answers);
+    callbacks(&mut answers, bench.pick(1_000_000, 20_000));
+    links(&mut answers, bench.pick(100_000, 5_000));
     short_children(&mut answers, bench.pick(10_000_000, 100_000));
     short_children_of_two(&mut answers, bench.pick(5_000_000, 50_000));
     waits(&mut answers, bench.pick(1_000_000, 20_000));
@@ -121,6 +132,125 @@ fn leaf(answers: &mut Answers) {
         handles == (word, word),
         "the handles",
         format_args!("{} and {} bytes", handles.0, handles.1),
+    );
+}
+
+fn values(answers: &mut Answers) {
+    const LEAVES: usize = 1_000;
+    let (root, _handle) = Context::background().with_cancel();
+    let root = root.with_value(7_u8);
+    drop(root.with_value(0_u64));
+    let mut leaves: Vec<Context> = Vec::with_capacity(LEAVES);
+    let (count, bytes) = (COUNT.load(Ordering::Relaxed), live());
+    for number in 0..LEAVES as u64 {
+        let leaf = root.with_value(number);
+        assert_eq!(leaf.value(), Some(&number));
+        assert!(leaf.value::<i8>().is_none());
+        leaves.push(leaf);
+    }
+    let count = COUNT.load(Ordering::Relaxed) - count;
+    let bytes = live() - bytes;
+    answers.check(
+        count == LEAVES,
+        "a context with a value, looked up",
+        format_args!(
+            "{} allocations, {} bytes with a u64",
+            count as f64 / LEAVES as f64,
+            bytes as f64 / LEAVES as f64,
+        ),
+    );
+    drop(leaves);
+    let before = COUNT.load(Ordering::Relaxed);
+    for _ in 0..LEAVES {
+        let leaf = root.with_value(vec![0_u8; 4]);
+        assert!(leaf.value::<Vec<u8>>().is_some());
+    }
+    let count = COUNT.load(Ordering::Relaxed) - before;
+    answers.check(
+        count == 2 * LEAVES,
+        "the same with a value of one allocation, and its drop",
+        format_args!("{} allocations", count as f64 / LEAVES as f64),
+    );
+    // A line that is read as it grows keeps each value in few indexes.
+    const MANY: usize = 1_000;
+    static KEYS: [Key<u8>; MANY] = [const { Key::new("key") }; MANY];
+    let mut tip = root;
+    let (mut held, mut indexes) = (Vec::with_capacity(MANY), 0);
+    for key in &KEYS {
+        tip = tip.with_key(key, 0);
+        held.push(tip.clone());
+        let before = live();
+        assert!(tip.value::<i8>().is_none());
+        indexes += live() - before;
+    }
+    answers.check(
+        indexes <= MANY * 64 * 10,
+        "indexes of 1000 values that were read at each step",
+        format_args!("{} bytes a value", indexes / MANY),
+    );
+}
+
+fn callbacks(answers: &mut Answers, times: usize) {
+    const MANY: usize = 1_000;
+    let (context, handle) = Context::background().with_cancel();
+    drop(context.after_cancel(|_| ()));
+    let mut held = Vec::with_capacity(MANY);
+    let count = COUNT.load(Ordering::Relaxed);
+    for number in 0..MANY {
+        held.push(context.after_cancel(move |_| assert!(black_box(number) < MANY)));
+    }
+    let count = COUNT.load(Ordering::Relaxed) - count;
+    answers.check(
+        count == MANY,
+        "a callback, closure and all",
+        format_args!("{} allocations", count as f64 / MANY as f64),
+    );
+    drop(held);
+    let before = live();
+    let mut peak = before;
+    for turn in 0..times {
+        drop(black_box(context.after_cancel(|_| ())));
+        if turn % 1_000 == 0 {
+            peak = peak.max(live());
+        }
+    }
+    let what = format!("{times} callbacks registered and dropped");
+    answers.flat(&what, before, live());
+    answers.flat("the same, at its peak", before, peak);
+    let before = live();
+    for _ in 0..times {
+        let (child, _handle) = context.with_cancel();
+        child.after_cancel(|_| ()).detach();
+    }
+    let what = "as many contexts dropped with a callback";
+    answers.flat_within(COLLECTED, what, before, live());
+    assert!(handle.cancel());
+}
+
+fn links(answers: &mut Answers, times: usize) {
+    let (context, _handle) = Context::background().with_cancel();
+    let (other, _other) = Context::background().with_cancel();
+    drop(context.link([&other]));
+    let before = live();
+    let mut peak = before;
+    for turn in 0..times {
+        let (_link, handle) = context.link([&other]);
+        // Detached by its end, or by being done.
+        if turn % 2 == 0 {
+            handle.cancel();
+        }
+        if turn % 1_000 == 0 {
+            peak = peak.max(live());
+        }
+    }
+    let what = format!("{times} links on one parent that lives on");
+    answers.flat_within(COLLECTED, &what, before, live());
+    answers.flat_within(COLLECTED, "the same, at its peak", before, peak);
+    let left = other.live_children() + context.live_children();
+    answers.check(
+        left == 0,
+        "the same, live_children()",
+        format_args!("{left}"),
     );
 }
 

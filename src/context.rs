@@ -131,7 +131,7 @@ impl Context {
 
     /// Derives a context that no cancel from above reaches.
     ///
-    /// It keeps names, and drops cancel, reason and cause, whatever the parent
+    /// It keeps values and names, and drops cancel, reason and cause, whatever the parent
     /// does. It cannot be cancelled itself; what is derived from it starts
     /// clean and has handles of its own. It keeps its ancestors in memory.
     ///
@@ -152,7 +152,7 @@ impl Context {
     #[doc(alias = "shield")]
     pub fn without_cancel(&self) -> Context {
         Context {
-            node: self.node.derive(Kind::Shield, Facets::SHIELDED, None),
+            node: self.node.derive(Kind::Shield, Facets::SHIELDED),
         }
     }
 
@@ -416,17 +416,14 @@ pub(crate) fn debug_as(what: &str, context: &Context, f: &mut fmt::Formatter<'_>
 /// ```
 impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, (kind, name)) in self.node.path().into_iter().enumerate() {
+        for (place, (name, label)) in self.node.path().into_iter().enumerate() {
             if place > 0 {
                 f.write_str(".")?;
             }
-            f.write_str(name.unwrap_or(match kind {
-                Kind::Background => "background",
-                Kind::Todo => "todo",
-                Kind::Cancel => "with_cancel",
-                Kind::Shield => "without_cancel",
-                Kind::Derived => "derive",
-            }))?;
+            match name {
+                Some(name) => f.write_str(name)?,
+                None => write!(f, "{label}")?,
+            }
         }
         Ok(())
     }

@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::context::Context;
 use crate::handle::{CancelHandle, pair};
-use crate::node::{Facets, Kind};
+use crate::node::{Facets, Given, Kind, Plan};
+use crate::values::Key;
 
 /// Builds a child with several facets as one context.
 ///
@@ -27,6 +28,8 @@ pub struct Derive<'a> {
     parent: &'a Context,
     name: Option<Cow<'static, str>>,
     facets: Facets,
+    others: Vec<Context>,
+    values: Vec<Given>,
 }
 
 impl Derive<'_> {
@@ -45,6 +48,64 @@ impl Derive<'_> {
     /// ```
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Gives the context a value, found by its type.
+    ///
+    /// As [`Context::with_value`] otherwise. A second value of the same type
+    /// replaces the first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::Context;
+    ///
+    /// struct User(&'static str);
+    ///
+    /// let (request, _handle) = Context::background()
+    ///     .derive()
+    ///     .name("request")
+    ///     .value(User("ada"))
+    ///     .build();
+    /// assert_eq!(request.value::<User>().unwrap().0, "ada");
+    /// assert_eq!(request.to_string(), "background.request");
+    /// ```
+    #[doc(alias = "WithValue")]
+    pub fn value<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.give(Given::new(None, value))
+    }
+
+    /// Gives the context a value, found by `key`.
+    ///
+    /// As [`Context::with_key`] otherwise. A second value under the same key
+    /// replaces the first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::{Context, Key};
+    ///
+    /// static TENANT: Key<&str> = Key::new("tenant");
+    /// static RETRIES: Key<u32> = Key::new("retries");
+    ///
+    /// let (ctx, _handle) = Context::background()
+    ///     .derive()
+    ///     .key(&TENANT, "acme")
+    ///     .key(&RETRIES, 3)
+    ///     .build();
+    /// assert_eq!(ctx.get(&TENANT), Some(&"acme"));
+    /// assert_eq!(ctx.get(&RETRIES), Some(&3));
+    /// ```
+    pub fn key<T: Send + Sync + 'static>(self, key: &'static Key<T>, value: T) -> Self {
+        self.give(Given::new(Some(key), value))
+    }
+
+    fn give(mut self, new: Given) -> Self {
+        match self.values.iter_mut().find(|given| given.meets(&new)) {
+            Some(given) => *given = new,
+            None => self.values.push(new),
+        }
         self
     }
 
@@ -72,6 +133,25 @@ impl Derive<'_> {
         self
     }
 
+    /// Makes the context done also when `other` is: see [`Context::link`]. May
+    /// be called several times.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::Context;
+    ///
+    /// let (server, _stop) = Context::background().with_cancel();
+    /// let (request, gone) = Context::background().with_cancel();
+    /// let (job, _handle) = server.derive().name("job").link(&request).build();
+    /// gone.cancel();
+    /// assert!(job.is_cancelled() && !server.is_cancelled());
+    /// ```
+    pub fn link(mut self, other: &Context) -> Self {
+        self.others.push(other.clone());
+        self
+    }
+
     /// Derives the context, with the right to cancel it.
     ///
     /// As [`Context::with_cancel`] otherwise.
@@ -86,20 +166,33 @@ impl Derive<'_> {
     /// assert!(handle.cancel());
     /// ```
     pub fn build(self) -> (Context, CancelHandle) {
-        pair(
-            self.parent
-                .node()
-                .derive_pair(Kind::Derived, self.facets, self.name),
-        )
+        let parent = self.parent.node();
+        let plan = Plan {
+            kind: Kind::Derived,
+            facets: self.facets,
+            name: self.name,
+            values: self.values,
+        };
+        pair(if self.others.is_empty() {
+            parent.derive_plan(plan)
+        } else {
+            let others = self.others.iter().map(Context::node);
+            parent.derive_linked(plan, others)
+        })
     }
 }
 
+/// Prints the names of keys and types, not the values.
 impl fmt::Debug for Derive<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Derive");
         out.field("parent", &format_args!("{}", self.parent.id()));
         if let Some(name) = &self.name {
             out.field("name", name);
+        }
+        if !self.values.is_empty() {
+            let labels: Vec<&str> = self.values.iter().map(Given::label).collect();
+            out.field("values", &labels);
         }
         out.finish()
     }
@@ -123,6 +216,8 @@ impl Context {
             parent: self,
             name: None,
             facets: Facets::CANCELABLE,
+            others: Vec::new(),
+            values: Vec::new(),
         }
     }
 }

@@ -431,6 +431,11 @@ impl Id {
     pub(crate) fn new(n: NonZeroU64) -> Id {
         Id(n)
     }
+
+    /// The number alone, for formats that want a plain word.
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
+    }
 }
 
 impl fmt::Debug for Id {

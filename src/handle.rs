@@ -266,10 +266,7 @@ impl Context {
     #[doc(alias = "WithCancelCause")]
     #[doc(alias = "child_token")]
     pub fn with_cancel(&self) -> (Context, CancelHandle) {
-        pair(
-            self.node()
-                .derive_pair(Kind::Cancel, Facets::CANCELABLE, None),
-        )
+        pair(self.node().derive_pair(Kind::Cancel, Facets::CANCELABLE))
     }
 }
 

@@ -10,15 +10,19 @@ mod context;
 mod derive;
 mod error;
 mod handle;
+mod link;
 mod list;
 mod node;
 mod protocol;
 mod registration;
 mod run;
+mod source;
 mod state;
 mod sync;
-
+pub mod tree;
+mod values;
 mod wait_cell;
+mod with_value;
 
 #[cfg(feature = "internal-model")]
 #[doc(hidden)]
@@ -34,3 +38,5 @@ pub use error::{CancelError, Cause, Id, Reason};
 pub use handle::{CancelHandle, DropGuard};
 pub use registration::{Registration, Stop};
 pub use run::{FutureExt, WithContext};
+pub use source::CancelSource;
+pub use values::Key;

@@ -6,7 +6,7 @@
 //! | `state` | see the state word | anybody with a handle, or in a walk |
 //! | `children` | see the list | anybody with a handle, walks, the reaper |
 //! | `handles` | whoever clones or drops a handle; with ORPHAN, whoever gives a lane up | the same; walks that count |
-//! | `parent`, `kind`, `facets` | the constructor | anybody who may see the node |
+//! | `parent`, `kind`, `facets`, `env` | the constructor | anybody who may see the node |
 //! | `lane` | the constructor, before the push | walks; the thread that detaches the node |
 //! | `waits` | see the list | waits with a handle, the canceller, the thread that detaches the node |
 //! | `extension` | installed once, by anybody with a handle | anybody who may see the node |
@@ -25,7 +25,16 @@
 //!   handle.
 //! - **N6** A registration goes to a node it does not hold under a pin (W5). A
 //!   node that ever had a callback is freed after every pin of its end.
+//! - **N7** A node with the facet HELD may be held by who has no handle: one
+//!   more is added to a count that is not zero, whatever it counts (N1, N2). So
+//!   its last handle goes by a compare-and-swap that leaves the count of lanes,
+//!   or zero.
 //! - **N5** `extension` and what it points to live as long as the node.
+
+mod far;
+mod valued;
+
+pub(crate) use far::{Away, Far, Knots, Ties, To};
 
 use crate::list::{self, Head, Lane, Link, Linked};
 use crate::state::AtomicState;
@@ -33,9 +42,12 @@ use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{
     AtomicPtr, AtomicU32, AtomicUsize, Site, const_fn, epoch, lane_count, memory, shared_static,
 };
+use crate::values::Values;
 use crate::wait_cell::Listener;
 use std::borrow::Cow;
 use std::ptr::{NonNull, null, null_mut};
+
+pub(crate) use valued::Given;
 
 /// What a node is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +57,30 @@ pub(crate) enum Kind {
     Cancel,
     Shield,
     Derived,
+    Value,
+    Key,
+    Link,
+    Source,
+    /// Stands in another parent's list for a node that is linked to it.
+    Stub,
+}
+
+impl Kind {
+    /// As a path shows it, if there is nothing more to say.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Background => "background",
+            Self::Todo => "todo",
+            Self::Cancel => "with_cancel",
+            Self::Shield => "without_cancel",
+            Self::Derived => "derive",
+            Self::Link => "link",
+            Self::Source => "from_source",
+            Self::Stub => "stub",
+            Self::Value => "with_value",
+            Self::Key => "with_key",
+        }
+    }
 }
 
 /// What holds of a node from its making on, in bits.
@@ -52,14 +88,49 @@ pub(crate) enum Kind {
 pub(crate) struct Facets(u8);
 
 impl Facets {
-    pub(crate) const NONE: Self = Self(0);
     /// A cancel from above stops here.
     pub(crate) const SHIELDED: Self = Self(1);
     /// It may be done one day: somebody can cancel it, or something above it.
     pub(crate) const CANCELABLE: Self = Self(2);
+    /// Who has no handle may hold it (N7). The statics have it as well, as their
+    /// handles go in a way of their own too.
+    pub(crate) const HELD: Self = Self(4);
+    /// Something outside its parent's list points to it (F1).
+    pub(crate) const FAR: Self = Self(8);
+
+    /// It stands for a node elsewhere: no context.
+    pub(crate) const STUB: Self = Self(16);
+    /// It has values of its own: `env` is a part of it.
+    pub(crate) const VALUES: Self = Self(64);
+    /// Some of them must be dropped.
+    pub(crate) const DROPS: Self = Self(128);
+
+    /// Of a child's facets, those that hold as they do for its parent.
+    pub(crate) const fn inherited(self) -> Self {
+        Self(self.0 & Self::CANCELABLE.0)
+    }
 
     pub(crate) const fn and(self, more: Self) -> Self {
         Self(self.0 | more.0)
+    }
+}
+
+/// A node to be derived, with more than what most have.
+pub(crate) struct Plan {
+    pub(crate) kind: Kind,
+    pub(crate) facets: Facets,
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) values: Vec<Given>,
+}
+
+impl Plan {
+    pub(crate) fn of(kind: Kind, facets: Facets) -> Self {
+        Self {
+            kind,
+            facets,
+            name: None,
+            values: Vec::new(),
+        }
     }
 }
 
@@ -73,9 +144,11 @@ pub(crate) struct Node {
     pub(crate) handles: AtomicU32,
     pub(crate) lane: u16,
     pub(crate) kind: Kind,
-    facets: Facets,
+    pub(crate) facets: Facets,
     pub(crate) parent: *const Node,
     extension: AtomicPtr<Extension>,
+    /// The nearest set of values, or null.
+    env: *const Values,
     // What the life of a plain node does not touch comes last.
     pub(crate) waits: Lane,
     pub(crate) number: AtomicUsize,
@@ -94,6 +167,7 @@ const _: () = assert!(size_of::<Node>() <= 120);
 struct Extension {
     name: Option<Cow<'static, str>>,
     lanes: AtomicPtr<Lanes>,
+    far: Option<Far>,
 }
 
 /// The further lanes of a contended list.
@@ -110,10 +184,10 @@ unsafe impl Send for Node {}
 unsafe impl Sync for Node {}
 
 shared_static! {
-    static BACKGROUND: Node = Node::new(null(), Kind::Background, Facets::NONE, 1, null_mut());
+    static BACKGROUND: Node = Node::new(null(), Kind::Background, Facets::HELD, 1, null_mut(), null());
 }
 shared_static! {
-    static TODO: Node = Node::new(null(), Kind::Todo, Facets::NONE, 1, null_mut());
+    static TODO: Node = Node::new(null(), Kind::Todo, Facets::HELD, 1, null_mut(), null());
 }
 
 const fn pointer_to(node: &'static Node) -> NonNull<Node> {
@@ -144,6 +218,7 @@ impl Node {
             facets: Facets,
             handles: u32,
             extension: *mut Extension,
+            env: *const Values,
         ) -> Self {
             Self {
                 link: Link::new(),
@@ -155,6 +230,7 @@ impl Node {
                 facets,
                 parent,
                 extension: AtomicPtr::new(extension),
+                env,
                 waits: Lane::new(),
                 number: AtomicUsize::new(0),
             }
@@ -168,13 +244,38 @@ impl Node {
         kind: Kind,
         facets: Facets,
         handles: u32,
-        name: Option<Cow<'static, str>>,
     ) -> NonNull<Node> {
-        let extension = match name {
-            None => null_mut(),
-            Some(_) => Extension::alloc(name).as_ptr(),
-        };
-        list::alloc(Node::new(parent.as_ptr(), kind, facets, handles, extension))
+        list::alloc(Node::below(parent, kind, facets, handles, null_mut()))
+    }
+
+    /// The same, by a plan.
+    pub(crate) fn alloc_plan(
+        parent: NonNull<Node>,
+        plan: Plan,
+        handles: u32,
+        far: Option<Far>,
+    ) -> NonNull<Node> {
+        let extension = Extension::of(plan.name, far);
+        let (kind, facets) = (plan.kind, plan.facets);
+        if plan.values.is_empty() {
+            list::alloc(Node::below(parent, kind, facets, handles, extension))
+        } else {
+            Node::alloc_with_many(parent, kind, facets, handles, extension, plan.values)
+        }
+    }
+
+    /// The same, still to be moved to where it stays.
+    #[inline(always)]
+    fn below(
+        parent: NonNull<Node>,
+        kind: Kind,
+        facets: Facets,
+        handles: u32,
+        extension: *mut Extension,
+    ) -> Node {
+        // SAFETY: kept by whoever derives from it.
+        let env = unsafe { parent.as_ref() }.env;
+        Node::new(parent.as_ptr(), kind, facets, handles, extension, env)
     }
 
     /// `background` and `todo`: never done, never freed, without a list.
@@ -187,6 +288,12 @@ impl Node {
     #[inline(always)]
     pub(crate) fn is(&self, facets: Facets) -> bool {
         self.facets.and(facets) == self.facets
+    }
+
+    /// Whether any of `facets` holds.
+    #[inline(always)]
+    pub(crate) fn is_any(&self, facets: Facets) -> bool {
+        self.facets.0 & facets.0 != 0
     }
 
     /// The parent, if this node is in its list.
@@ -205,6 +312,36 @@ impl Node {
 
     pub(crate) fn name(&self) -> Option<&str> {
         self.extension()?.name.as_deref()
+    }
+
+    /// What a far node, or a stub of one, has more.
+    pub(crate) fn far(&self) -> Option<&Far> {
+        self.extension()?.far.as_ref()
+    }
+
+    /// Adds one to what keeps the node, unless nothing does any more (N7).
+    ///
+    /// The node has the facet HELD.
+    pub(crate) fn try_hold(&self) -> bool {
+        debug_assert!(self.is(Facets::HELD));
+        // Acquire, here and on failure: what came before the end of a node that
+        // nothing keeps any more is seen; meets the Release in `let_go`.
+        let mut count = self.handles.load(Acquire, Site::HoldLoad);
+        while count & !ORPHAN != 0 {
+            if count & !ORPHAN > MAX_HANDLES {
+                std::process::abort();
+            }
+            // Relaxed: what the holder uses was published with the node, or is
+            // decided by words of its own.
+            let swapped =
+                self.handles
+                    .compare_exchange(count, count + 1, Relaxed, Acquire, Site::Hold);
+            match swapped {
+                Ok(_) => return true,
+                Err(now) => count = now,
+            }
+        }
+        false
     }
 
     fn extension(&self) -> Option<&Extension> {
@@ -251,7 +388,7 @@ impl Node {
         let extension = match self.extension() {
             Some(extension) => extension,
             None => {
-                let new = Extension::alloc(None);
+                let new = Extension::alloc(None, None);
                 // Release: publishes the extension; meets the Acquire in
                 // `extension`. On failure Acquire: we use the other's.
                 match self.extension.compare_exchange(
@@ -296,27 +433,27 @@ impl Node {
     ///
     /// # Safety
     ///
-    /// It is dead (N3), unlinked, and nobody can reach it any more but by N6
-    /// (L6, N4).
+    /// It is dead (N3), its values are dropped, it is unlinked, and nobody can
+    /// reach it any more but by N6 and F1 (L6, N4).
     pub(crate) unsafe fn free(at: NonNull<Node>) {
         // SAFETY: still valid here.
         let node = unsafe { at.as_ref() };
-        if node.waits.peek().has(Head::CALLED) {
+        if node.is(Facets::FAR) || node.waits.peek().has(Head::CALLED) {
             let free = move || {
-                // SAFETY: by then nobody uses N6 any more.
+                // SAFETY: by then nobody uses N6 or F1 any more.
                 unsafe { Node::free_now(at) };
             };
             // SAFETY: the node is the caller's, and may be freed by any thread.
             unsafe { epoch::pin().defer(free) };
         } else {
-            // SAFETY: by the caller; there is nobody that N6 speaks of.
+            // SAFETY: by the caller; there is nobody that N6 or F1 speak of.
             unsafe { Node::free_now(at) };
         }
     }
 
     /// # Safety
     ///
-    /// As `free`, and nobody uses it by N6.
+    /// As `free`, and nobody uses it by N6 or F1.
     unsafe fn free_now(at: NonNull<Node>) {
         // SAFETY: still valid here.
         let node = unsafe { at.as_ref() };
@@ -325,26 +462,50 @@ impl Node {
         // Relaxed: whoever frees a node comes after all its users.
         let extension = node.extension.load(Relaxed, Site::FreeLoad);
         if let Some(extension) = NonNull::new(extension) {
-            // SAFETY: still valid here (N5).
-            let lanes = unsafe { extension.as_ref() }
-                .lanes
-                .load(Relaxed, Site::FreeLoad);
-            if let Some(lanes) = NonNull::new(lanes) {
-                // SAFETY: the node's own, and it goes (N5).
-                unsafe { Lanes::free(lanes) };
-            }
-            // SAFETY: the same.
-            unsafe { memory::free(extension) };
+            // SAFETY: the node's own, and it goes (N5).
+            unsafe { Node::free_extension(extension) };
         }
-        // SAFETY: by the caller.
-        unsafe { memory::free(at) };
+        if node.is(Facets::VALUES) {
+            // SAFETY: by the caller.
+            unsafe { Node::free_with_values(at) };
+        } else {
+            // SAFETY: by the caller.
+            unsafe { memory::free(at) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As `free`; the extension is that of the node that is freed.
+    #[cold]
+    #[inline(never)]
+    unsafe fn free_extension(extension: NonNull<Extension>) {
+        // SAFETY: still valid here (N5).
+        let lanes = unsafe { &extension.as_ref().lanes };
+        // Relaxed: as in `free`.
+        let lanes = lanes.load(Relaxed, Site::FreeLoad);
+        if let Some(lanes) = NonNull::new(lanes) {
+            // SAFETY: the node's own, and it goes (N5).
+            unsafe { Lanes::free(lanes) };
+        }
+        // SAFETY: the same.
+        unsafe { memory::free(extension) };
     }
 }
 
 impl Extension {
-    fn alloc(name: Option<Cow<'static, str>>) -> NonNull<Extension> {
+    /// None where there is nothing to put into it.
+    fn of(name: Option<Cow<'static, str>>, far: Option<Far>) -> *mut Extension {
+        if name.is_none() && far.is_none() {
+            return null_mut();
+        }
+        Extension::alloc(name, far).as_ptr()
+    }
+
+    fn alloc(name: Option<Cow<'static, str>>, far: Option<Far>) -> NonNull<Extension> {
         memory::alloc(Extension {
             name,
+            far,
             lanes: AtomicPtr::new(null_mut()),
         })
     }

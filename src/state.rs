@@ -14,7 +14,8 @@
 //! | `INHERITED` | the ancestor whose word says more | an ancestor was cancelled | whoever marks: cancellers, helpers, the constructor |
 //!
 //! `SETTLED` beside a tag: everything below is marked too, so a late loser has
-//! nothing left to do.
+//! nothing left to do. `DEADLINE` beside `RECORD`: the reason in the record is
+//! a deadline; for those who must not look into it.
 //!
 //! ```text
 //!   LIVE ──► PLAIN | RECORD | INHERITED ──► the same + SETTLED
@@ -28,8 +29,10 @@
 //! - **S3** That node outlives every node that names it, as each holds its
 //!   parent (list invariant L4), so the hop is safe for whoever holds a handle.
 //! - **S4** A record belongs to the word that names it, and is taken out by the
-//!   thread that detaches the node, when nobody else can read the word's
-//!   pointer any more.
+//!   thread that detaches the node, when nobody who has a handle can read the
+//!   word any more. A walk still can: it goes by the bits, never by the record.
+//! - **S5** `DEADLINE` says what the record says: both are written once, before
+//!   the word is published.
 //!
 //! # Orderings
 //!
@@ -43,7 +46,7 @@
 //!
 //! Models: `cancel_vs_cancel`, `cancel_vs_poll`, `cancel_vs_attach`.
 
-use crate::error::{Cause, Reason};
+use crate::error::{Cause, Id, Reason};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicPtr, Site, memory};
 use std::marker::PhantomData;
@@ -58,15 +61,20 @@ const INHERITED: usize = 0b011;
 /// Set by whoever has marked everything below; others need not look again.
 const SETTLED: usize = 0b100;
 const BITS: usize = TAG | SETTLED;
+/// Beside RECORD: a deadline ended the context. Records lie at multiples of 16,
+/// as all that `memory::alloc` makes; locations need not, so beside PLAIN this
+/// is a bit of the address.
+const DEADLINE: usize = 0b1000;
 
 const _: () = assert!(align_of::<Location<'static>>() > BITS);
-const _: () = assert!(align_of::<Record>() > BITS);
 
 /// What a canceller leaves behind when it gave a cause.
 pub(crate) struct Record {
     pub(crate) reason: Reason,
     pub(crate) cause: Option<Cause>,
     pub(crate) location: Option<&'static Location<'static>>,
+    /// Where the cancel began, if not at the node whose word names this.
+    pub(crate) origin: Option<Id>,
 }
 
 /// A record that is no word's, or no word's any more.
@@ -130,8 +138,15 @@ impl<N> Word<N> {
     /// Owns `record` from now on, until [`AtomicState::take_record`].
     #[inline]
     pub(crate) fn record(record: OwnedRecord) -> Self {
-        let bits = ManuallyDrop::new(record).0.as_ptr().cast::<()>();
-        Self::from_bits(bits.map_addr(|addr| addr | RECORD))
+        let at = ManuallyDrop::new(record).0;
+        // SAFETY: an owned record is valid, and not published yet.
+        let reason = unsafe { memory::look(at) }.reason;
+        let tag = match reason {
+            Reason::Cancelled => RECORD,
+            Reason::DeadlineExceeded => RECORD | DEADLINE,
+        };
+        let bits = at.as_ptr().cast::<()>();
+        Self::from_bits(bits.map_addr(|addr| addr | tag))
     }
 
     #[inline]
@@ -158,16 +173,29 @@ impl<N> Word<N> {
 
     #[inline]
     pub(crate) fn view(self) -> View<N> {
-        let at = self.bits.map_addr(|addr| addr & !BITS);
-        let Some(at) = NonNull::new(at) else {
+        let tag = self.bits.addr() & TAG;
+        let low = if tag == RECORD { BITS | DEADLINE } else { BITS };
+        let Some(at) = NonNull::new(self.bits.map_addr(|addr| addr & !low)) else {
             return View::Live;
         };
-        match self.bits.addr() & TAG {
+        match tag {
             // SAFETY: by S1 the pointer beside PLAIN is the one `plain` put
             // there, a `'static` location.
             PLAIN => View::Plain(unsafe { at.cast().as_ref() }),
             RECORD => View::Record(at.cast()),
             _ => View::Inherited(at.cast()),
+        }
+    }
+
+    /// Why the context is done, if this very word says so: none for a live one
+    /// and for one that inherits. Looks at nothing but the word (S4).
+    pub(crate) fn own_reason(self) -> Option<Reason> {
+        let addr = self.bits.addr();
+        match addr & TAG {
+            PLAIN => Some(Reason::Cancelled),
+            RECORD if addr & DEADLINE != 0 => Some(Reason::DeadlineExceeded),
+            RECORD => Some(Reason::Cancelled),
+            _ => None,
         }
     }
 
@@ -230,11 +258,12 @@ impl<N> AtomicState<N> {
     /// The same by the constructor of the node, which nobody else has a handle
     /// to yet. A walk that was faster wrote the same word.
     pub(crate) fn finish_new(&self, word: Word<N>, site: Site) {
-        // Relaxed: whoever gets a handle comes after the constructor, and a
-        // walk goes by nothing behind this word. On failure Relaxed: the same.
+        // Release: publishes the ancestor's word, which this thread acquired,
+        // to a snapshot that has no handle; meets the Acquire in `load`. On
+        // failure Relaxed: whoever gets a handle comes after the constructor.
         let _ = self
             .word
-            .compare_exchange(std::ptr::null_mut(), word.bits, Relaxed, Relaxed, site);
+            .compare_exchange(std::ptr::null_mut(), word.bits, Release, Relaxed, site);
     }
 
     /// Says that everything below is marked. `word` is what was read here.
@@ -265,5 +294,66 @@ impl<N> AtomicState<N> {
     pub(crate) unsafe fn take_record(&self) -> Option<OwnedRecord> {
         // Relaxed: the last handle's drop acquired all earlier writes.
         Word::<N>::from_bits(self.word.load(Relaxed, Site::StateTake)).into_record()
+    }
+}
+
+#[cfg(all(test, not(crossbeam_loom)))]
+mod tests {
+    use super::*;
+
+    /// Stands for a node; records and nodes lie at multiples of 16.
+    #[repr(align(16))]
+    struct Named;
+
+    fn record(reason: Reason) -> Word<Named> {
+        Word::record(OwnedRecord::new(Record {
+            reason,
+            cause: Some(Cause::from("why")),
+            location: None,
+            origin: None,
+        }))
+    }
+
+    #[test]
+    fn the_word_repeats_the_reason_of_its_record() {
+        for reason in [Reason::Cancelled, Reason::DeadlineExceeded] {
+            for word in [record(reason), record(reason).settled()] {
+                assert_eq!(word.own_reason(), Some(reason));
+                let View::Record(at) = word.view() else {
+                    panic!("it is a record");
+                };
+                assert_eq!(at.addr().get() % 16, 0);
+                let record = word.into_record().unwrap();
+                assert_eq!(record.0, at);
+                // SAFETY: owned, so valid.
+                assert_eq!(unsafe { at.as_ref() }.reason, reason);
+            }
+        }
+    }
+
+    #[test]
+    fn a_location_at_any_multiple_of_eight_is_found_again() {
+        let here = Location::caller();
+        let places = [*here, *here];
+        assert_eq!(size_of::<Location<'static>>() % 16, 8, "both parities");
+        let places: &'static [Location<'static>; 2] = Box::leak(Box::new(places));
+        for place in places {
+            for word in [Word::<Named>::plain(place), Word::plain(place).settled()] {
+                assert_eq!(word.own_reason(), Some(Reason::Cancelled));
+                assert!(matches!(word.view(), View::Plain(at) if std::ptr::eq(at, place)));
+            }
+        }
+    }
+
+    #[test]
+    fn an_inherited_word_names_the_node_and_no_reason() {
+        let named = NonNull::from(&Named);
+        let word = Word::inherited(named).settled();
+        assert_eq!(word.own_reason(), None);
+        assert!(matches!(word.view(), View::Inherited(at) if at == named));
+        assert_eq!(
+            Word::<Named>::from_bits(std::ptr::null_mut()).own_reason(),
+            None
+        );
     }
 }

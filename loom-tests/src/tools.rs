@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as Task, Wake, Waker};
 
 #[cfg(crossbeam_loom)]
-pub(crate) use loom::thread;
+pub(crate) use loom::{sync::Mutex, thread};
 #[cfg(not(crossbeam_loom))]
-pub(crate) use std::thread;
+pub(crate) use std::{sync::Mutex, thread};
 
 /// Runs two bodies on threads of their own, and gives what they return.
 pub(crate) fn race<A, B>(
@@ -96,5 +96,32 @@ pub(crate) fn wait(wait: Cancelled<'_>) {
         {
             thread::park();
         }
+    }
+}
+
+/// A value whose drop must come after all reads of it.
+pub(crate) struct Guarded {
+    #[cfg(crossbeam_loom)]
+    reads: loom::sync::atomic::AtomicUsize,
+}
+
+impl Guarded {
+    pub(crate) fn new() -> Guarded {
+        Guarded {
+            #[cfg(crossbeam_loom)]
+            reads: loom::sync::atomic::AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn read(&self) {
+        #[cfg(crossbeam_loom)]
+        self.reads.load(Ordering::Relaxed);
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        #[cfg(crossbeam_loom)]
+        self.reads.with_mut(|_| ());
     }
 }

@@ -55,6 +55,12 @@ tests! {
     orphan_vs_cancel
     orphan_vs_cancel_focused
     orphan_chain
+    snapshot_vs_attach
+    snapshot_vs_cancel
+    snapshot_vs_attach_vs_cancel
+    snapshot_vs_detach
+    snapshot_vs_orphan
+    snapshot_vs_listeners_dropped
     wait_vs_cancel
     wait_vs_cancel_of_the_parent
     two_waits_vs_cancel
@@ -74,4 +80,24 @@ tests! {
     stop_vs_last_handle_vs_cancel
     stop_and_join_vs_cancel
     two_joins_vs_cancel
+    link_vs_cancel
+    link_vs_two_cancels
+    link_drop_vs_cancel
+    link_and_child_drop_vs_cancel
+    link_of_a_dropped_parent_vs_cancel
+    link_vs_losing_cancel
+    link_child_vs_cancel
+    link_diamond_vs_cancel
+    link_cancel_vs_cancel_of_other
+    two_links_vs_cancel
+    source_vs_derive
+    source_vs_cancel
+    source_vs_drop
+    source_vs_last_child
+    source_of_a_dropped_context_vs_child
+    value_lookup_vs_lookup
+    value_lookup_vs_drop
+    value_drop_vs_drop
+    value_drop_vs_lookup
+    value_orphan_vs_lookup
 }

@@ -3,10 +3,11 @@
 use super::NodeRef;
 use crate::error::{CancelError, Cause, Id, Reason};
 use crate::list::Link;
-use crate::node::{Kind, Node};
+use crate::node::{Kind, Node, ORPHAN, To};
 use crate::state::{Record, View};
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{Site, epoch, memory, unique_number};
+use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -15,6 +16,38 @@ use std::ptr::NonNull;
 enum End<'n> {
     Plain(&'static Location<'static>),
     Record(&'n Record),
+}
+
+/// What a node is called, if it has no name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Label {
+    pub(crate) kind: Kind,
+    /// The key or type of its value.
+    of: &'static str,
+    /// Where it is tied to besides.
+    to: Option<To>,
+}
+
+impl Label {
+    pub(super) fn new(node: &Node) -> Self {
+        Self {
+            kind: node.kind,
+            of: node.value_label(),
+            to: node.far().map(|far| far.to),
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.label())?;
+        match (self.kind, self.to) {
+            (Kind::Value | Kind::Key, _) => write!(f, "({})", self.of),
+            (Kind::Link, Some(To::Contexts(others))) => write!(f, "({others})"),
+            (Kind::Source, Some(To::Source(name))) => write!(f, "({name})"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The node where the cancel of `node` began, and what is written there. The
@@ -41,13 +74,33 @@ fn end(node: &Node) -> Option<(&Node, End<'_>)> {
 }
 
 fn error(node: &Node) -> Option<CancelError> {
+    let record = record_like(node)?;
+    let origin = record.origin.expect("a copy tells the origin");
+    Some(CancelError::new(
+        record.reason,
+        record.cause,
+        origin,
+        record.location,
+    ))
+}
+
+/// A record that says why `node` is done, for another node to be done for the
+/// same reason. The caller keeps `node`.
+pub(super) fn record_like(node: &Node) -> Option<Record> {
     let (origin, end) = end(node)?;
-    let origin = id(origin);
     Some(match end {
-        End::Plain(location) => CancelError::new(Reason::Cancelled, None, origin, Some(location)),
-        End::Record(record) => {
-            CancelError::new(record.reason, record.cause.clone(), origin, record.location)
-        }
+        End::Plain(location) => Record {
+            reason: Reason::Cancelled,
+            cause: None,
+            location: Some(location),
+            origin: Some(id(origin)),
+        },
+        End::Record(record) => Record {
+            reason: record.reason,
+            cause: record.cause.clone(),
+            location: record.location,
+            origin: Some(record.origin.unwrap_or_else(|| id(origin))),
+        },
     })
 }
 
@@ -75,12 +128,12 @@ impl NodeRef {
         error(self.node())
     }
 
-    /// Kind and name of every node from the root down to this one.
-    pub(crate) fn path(&self) -> Vec<(Kind, Option<&str>)> {
+    /// Name and label of every node from the root down to this one.
+    pub(crate) fn path(&self) -> Vec<(Option<&str>, Label)> {
         let mut path = Vec::new();
         let mut at = Some(self.node());
         while let Some(node) = at {
-            path.push((node.kind, node.name()));
+            path.push((node.name(), Label::new(node)));
             at = node.above();
         }
         path.reverse();
@@ -113,8 +166,9 @@ impl NodeRef {
 
 fn is_live(node: &Node) -> bool {
     // Relaxed: a count of what changes meanwhile; zero means dead (N3).
-    let held = node.handles.load(Relaxed, Site::CountHandles) != 0;
-    held && node.state.load_known(Site::CountState).is_live()
+    let held = node.handles.load(Relaxed, Site::CountHandles) & !ORPHAN != 0;
+    // A stub is no context.
+    held && node.kind != Kind::Stub && node.state.load_known(Site::CountState).is_live()
 }
 
 /// The number of this node, given to it when first asked for.

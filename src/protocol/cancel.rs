@@ -10,6 +10,10 @@
 //! 4. With no pin held, the winner delivers along the chain. User's code that
 //!    panics stops no other; the first panic is resumed at the end (V14).
 //!
+//! A link that the walk crosses over to (see `link`) is a cancel of its own:
+//! whoever decides its word claims and delivers what listens below it, after all
+//! that the walk came to is marked, and after what it was linked to.
+//!
 //! Who comes too late for the claim sees the node done, and what is given up
 //! after the claim is not delivered (see `wait_cell`).
 //!
@@ -17,58 +21,90 @@
 //! `callback_vs_cancel`.
 
 use super::dispose::{Panics, drop_one};
+use super::hold::Hold;
 use super::{ask, mark};
 use crate::error::{Cause, Reason};
-use crate::node::Node;
+use crate::node::{Facets, Knots, Node};
 use crate::state::{OwnedRecord, Record, Word};
 use crate::sync::{Site, recheck};
 use crate::wait_cell::Chain;
 use std::panic::Location;
 
-/// Cancels `node`, to which the caller has a handle. True if this call did it.
+/// Cancels `node`, which the caller keeps. True if this call did it. The ties of
+/// the node itself are cut if `cut` says so.
 pub(super) fn cancel(
     node: &Node,
     cause: Option<Cause>,
-    location: &'static Location<'static>,
+    location: Option<&'static Location<'static>>,
+    cut: bool,
 ) -> bool {
-    let word = match cause {
-        None => Word::plain(location),
-        Some(_) => Word::record(OwnedRecord::new(Record {
+    let word = match (cause, location) {
+        (None, Some(location)) => Word::plain(location),
+        (cause, location) => Word::record(OwnedRecord::new(Record {
             reason: Reason::Cancelled,
             cause,
-            location: Some(location),
+            location,
+            origin: None,
         })),
     };
-    let lost = match node.state.finish(word, Site::Cancel) {
-        Ok(()) => None,
+    match node.state.finish(word, Site::Cancel) {
+        Ok(()) => {
+            if !mark::is_leaf(node) || node.is(Facets::FAR) {
+                spread(node, true, cut);
+            }
+            true
+        }
         Err(now) => {
             if !now.is_settled() && recheck(Site::LoserHelps) {
-                mark::mark_all(node, false, &mut Claimed::new());
+                // What lies behind links may be won on the way.
+                spread(node, false, false);
             }
-            Some(word.into_record())
+            // The loser's own cause: user's code may run in its drop.
+            drop_one(word.into_record());
+            false
         }
-    };
-    if let Some(unused) = lost {
-        // The loser's own cause: user's code may run in its drop.
-        drop_one(unused);
-        return false;
     }
+}
+
+/// Marks all below `node`, which is done, and then delivers what this thread has
+/// to: if it `won`, to all that inherits from the node.
+#[inline(never)]
+fn spread(node: &Node, won: bool, cut: bool) {
     let mut claimed = Claimed::new();
-    mark::mark_all(node, true, &mut claimed);
+    mark::mark_all(node, won, &mut claimed);
+    if cut {
+        claimed.cut(node);
+    }
     claimed.deliver(node);
-    true
 }
 
 /// What a thread has claimed in the walk of a cancel, to deliver when all is
 /// marked.
 pub(super) struct Claimed {
+    /// What listens to the cancelled node, and below it.
     chain: Chain,
+    /// The same for each linked node that this thread crossed over to and won.
+    links: Vec<(Hold, Chain)>,
+    /// The ties of nodes that are done now.
+    knots: Vec<Knots>,
+    /// What was kept on the way.
+    holds: Vec<Hold>,
+}
+
+/// Which chain of [`Claimed`] a walk claims for.
+#[derive(Clone, Copy)]
+pub(super) enum For {
+    Root,
+    Link(usize),
 }
 
 impl Claimed {
     pub(super) fn new() -> Self {
         Self {
             chain: Chain::new(),
+            links: Vec::new(),
+            knots: Vec::new(),
+            holds: Vec::new(),
         }
     }
 
@@ -76,22 +112,55 @@ impl Claimed {
     ///
     /// The caller won the cancel that `node` is done by, is on its walk, and
     /// holds a pin.
-    pub(super) fn claim_all(&mut self, node: &Node) {
+    pub(super) fn claim_all(&mut self, node: &Node, whose: For) {
+        let chain = match whose {
+            For::Root => &mut self.chain,
+            For::Link(link) => &mut self.links[link].1,
+        };
         // SAFETY: a wait lane, to be closed under the caller's pin (L7).
-        unsafe { claim_listeners(node, &mut self.chain) };
+        unsafe { claim_listeners(node, chain) };
     }
 
-    /// Delivers all, and resumes the first panic.
+    /// Keeps what `hold` holds until all is delivered.
+    pub(super) fn keep(&mut self, hold: Hold) {
+        self.holds.push(hold);
+    }
+
+    /// A linked node that this thread crossed over to, and won.
+    pub(super) fn won(&mut self, link: Hold) -> For {
+        self.links.push((link, Chain::new()));
+        For::Link(self.links.len() - 1)
+    }
+
+    /// Cuts the ties of a node that is done, if it has any.
+    pub(super) fn cut(&mut self, node: &Node) {
+        if node.is(Facets::FAR) {
+            self.knots.extend(node.far().and_then(|far| far.ties.cut()));
+        }
+    }
+
+    /// Delivers all, lets go what was kept, and resumes the first panic.
     fn deliver(mut self, root: &Node) {
         let mut panics = Panics::new();
-        let mut more = true;
-        while more {
-            panics.catch(|| {
-                while self.chain.deliver(|| ask::error_of_done(root)) {}
-                more = false;
-            });
+        deliver(&mut self.chain, root, &mut panics);
+        for (link, mut chain) in self.links {
+            deliver(&mut chain, link.node(), &mut panics);
+            panics.catch(|| drop(link));
+        }
+        for knots in self.knots {
+            panics.catch(|| drop(knots));
+        }
+        for hold in self.holds {
+            panics.catch(|| drop(hold));
         }
         panics.resume();
+    }
+}
+
+/// Delivers a chain of what listens to `node`, or below it.
+fn deliver(chain: &mut Chain, node: &Node, panics: &mut Panics) {
+    while !chain.is_empty() {
+        panics.catch(|| while chain.deliver(|| ask::error_of_done(node)) {});
     }
 }
 

@@ -1,10 +1,15 @@
 //! The end of what users gave: dropped last, outside everything, in a loop.
 //!
-//! The drop of a cause may run any code, and may drop other contexts, whose
-//! causes may hold further ones. What comes up while this thread is already
-//! dropping is queued for that outer loop, so a chain of any length takes
-//! constant stack (V8). A panic stops none of the others (V14).
+//! The drop of a cause or of a value may run any code, and may drop other
+//! contexts, whose causes and values may hold further ones. What comes up while
+//! this thread is already dropping is queued for that outer loop, so a chain of
+//! any length takes constant stack (V8). A panic stops none of the others (V14).
+//!
+//! A dead node with values is buried after they are dropped, as then anybody
+//! may free it. So a nested release leaves it to the outer loop whole.
 
+use super::release;
+use crate::node::{Knots, Node};
 use crate::state::OwnedRecord;
 use crate::sync::local_flag;
 use crate::wait_cell::Chain;
@@ -17,44 +22,47 @@ use std::ptr::{NonNull, null_mut};
 pub(super) struct Garbage {
     /// The causes of cancels.
     pub(super) records: Vec<OwnedRecord>,
+    /// What tied far nodes to others.
+    pub(super) knots: Vec<Knots>,
     /// Callbacks that will never run.
     pub(super) unrun: Chain,
+    /// Dead nodes, not buried, and this thread's to bury (T7): their values go
+    /// first.
+    nodes: Vec<NonNull<Node>>,
 }
 
 impl Garbage {
     pub(super) fn new() -> Self {
         Self {
             records: Vec::new(),
+            knots: Vec::new(),
             unrun: Chain::new(),
+            nodes: Vec::new(),
         }
     }
 
+    /// Nothing to drop, as a release finds. It adds no nodes.
     fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.unrun.is_empty()
+        self.records.is_empty() && self.knots.is_empty() && self.unrun.is_empty()
     }
 
     /// One thing to drop.
     fn next(&mut self) -> Option<Item> {
-        let record = self.records.pop().map(Item::Record);
-        record.or_else(|| self.unrun.split_first().map(Item::Unrun))
+        let knots = self.knots.pop().map(Item::Knots);
+        knots
+            .or_else(|| self.records.pop().map(Item::Record))
+            .or_else(|| self.unrun.split_first().map(Item::Unrun))
+            .or_else(|| self.nodes.pop().map(Item::Node))
     }
 }
 
 /// One thing to drop.
 enum Item {
     Record(OwnedRecord),
+    Knots(Knots),
     /// A chain of one.
     Unrun(Chain),
-}
-
-impl Item {
-    /// User's code.
-    fn drop(self) {
-        match self {
-            Self::Record(record) => drop(record),
-            Self::Unrun(mut callback) => callback.drop_unrun(),
-        }
-    }
+    Node(NonNull<Node>),
 }
 
 local_flag! {
@@ -64,30 +72,44 @@ local_flag! {
     static OUTER: Cell<*mut Garbage> = Cell::new(null_mut());
 }
 
-/// Drops what a release has taken out, or leaves it to the loop this runs in.
-pub(super) fn drop_all(garbage: Garbage) {
-    if !garbage.is_empty() {
-        drop_some(garbage);
+/// Drops what a release has taken out, the values of the dead node `first`
+/// before the rest, or leaves it to the loop this runs in. `first` is the
+/// caller's to bury (T7), which is done here.
+pub(super) fn drop_all(first: Option<NonNull<Node>>, garbage: Garbage) {
+    if first.is_some() || !garbage.is_empty() {
+        drop_some(first, garbage);
     }
 }
 
 #[cold]
-fn drop_some(mut garbage: Garbage) {
+fn drop_some(first: Option<NonNull<Node>>, mut garbage: Garbage) {
     if let Some(outer) = NonNull::new(OUTER.with(Cell::get)) {
         // SAFETY: the frame of the outer loop is below us on this thread's
         // stack, and that loop holds no reference while it runs user's code.
         let outer = unsafe { &mut *outer.as_ptr() };
         outer.records.append(&mut garbage.records);
+        outer.knots.append(&mut garbage.knots);
         outer.unrun.append(garbage.unrun);
+        outer.nodes.extend(first);
         return;
     }
     let all: *mut Garbage = &raw mut garbage;
     OUTER.with(|outer| outer.set(all));
     let mut panics = Panics::new();
-    // SAFETY: a place in this frame; other references to it do not outlast the
-    // calls that made them.
-    while let Some(next) = unsafe { &mut *all }.next() {
-        panics.catch(|| next.drop());
+    let mut next = first.map(Item::Node);
+    loop {
+        // SAFETY: a place in this frame; other references to it do not outlast
+        // the calls that made them.
+        let Some(item) = next.take().or_else(|| unsafe { &mut *all }.next()) else {
+            break;
+        };
+        match item {
+            Item::Record(record) => panics.catch(|| drop(record)),
+            Item::Knots(knots) => panics.catch(|| drop(knots)),
+            Item::Unrun(mut callback) => panics.catch(|| callback.drop_unrun()),
+            // SAFETY: dead and ours; the garbage as above.
+            Item::Node(at) => unsafe { release::end(at, all, &mut panics) },
+        }
     }
     OUTER.with(|outer| outer.set(null_mut()));
     panics.resume();

@@ -7,20 +7,27 @@
 //! way down from the start the walk is counted in `walkers`, and a pin is held:
 //! every node it can come to stays valid (L6, L7).
 //!
+//! Walks that have crossed over wait on a stack: the only place where a walk
+//! allocates. What is behind a link is marked before the node it is linked to is
+//! settled, so SETTLED speaks of both (T3).
+//!
 //! A leaf costs two read-modify-writes: its state, and the close of its head.
 //!
 //! | met | then |
 //! |---|---|
 //! | a shield | passed by |
+//! | a stub | crossed over: the linked node behind it is marked, and a walk of its own goes on from there before this one does |
 //! | live | marked (T2), then entered |
 //! | done, SETTLED | passed by, but entered by the winner if it inherits from its node: there may be waiters to claim |
 //! | done, not SETTLED | entered: its own canceller may be stopped half-way, and V3 is ours to keep |
 
-use super::cancel::Claimed;
+use super::ask;
+use super::cancel::{Claimed, For};
+use super::hold::Hold;
 use crate::list::{Head, Link};
 use crate::node::{Facets, Node};
-use crate::state::{View, Word};
-use crate::sync::{Site, epoch, prefetch};
+use crate::state::{OwnedRecord, View, Word};
+use crate::sync::{Site, epoch, prefetch, recheck};
 use std::ptr::NonNull;
 
 /// The word of a child of `parent`, whose own word is `word` (T2).
@@ -32,27 +39,41 @@ pub(super) fn inherit(parent: &Node, word: Word<Node>) -> Word<Node> {
 }
 
 /// Marks everything below `root`, which is done. If this thread won the cancel
-/// of `root`, `claimed` takes the waiters of all that inherits from it.
+/// of `root`, `claimed` takes what listens to all that inherits from it.
 pub(super) fn mark_all(root: &Node, won: bool, claimed: &mut Claimed) {
-    let head = root.children.close();
-    if is_bare(head) {
-        settle(root);
+    let whose = won.then_some(For::Root);
+    let Some(mut walk) = Walk::prepare(root, whose) else {
         return;
-    }
-    let pin = epoch::pin();
-    let mut walk = Walk {
-        root,
-        won,
-        owner: root,
-        lane: 0,
-        child: None,
     };
-    if won && head.has(Head::WAITED) {
-        claimed.claim_all(root);
+    let pin = epoch::pin();
+    // Walks that have crossed over, the innermost last.
+    let mut around: Vec<Walk<'_>> = Vec::new();
+    walk.start(claimed);
+    loop {
+        let Some(stub) = walk.run(claimed) else {
+            match around.pop() {
+                Some(outer) => walk = outer,
+                None => break,
+            }
+            continue;
+        };
+        if let Some(mut inner) = walk.cross(stub, claimed) {
+            inner.start(claimed);
+            around.push(std::mem::replace(&mut walk, inner));
+        }
     }
-    walk.enter();
-    walk.run(claimed);
     drop(pin);
+}
+
+/// Closes the list of `root`, which is done. True if that is all there is to do:
+/// then it is settled.
+#[inline]
+pub(super) fn is_leaf(root: &Node) -> bool {
+    let bare = is_bare(root.children.close());
+    if bare {
+        settle(root);
+    }
+    bare
 }
 
 /// No child, no lane, no waiter, now or later.
@@ -67,7 +88,9 @@ fn settle(node: &Node) {
 
 struct Walk<'t> {
     root: &'t Node,
-    won: bool,
+    /// For whom to claim, if this thread won the cancel of `root`.
+    won: Option<For>,
+    waited: bool,
     /// Whose lane the walk is in.
     owner: &'t Node,
     lane: usize,
@@ -75,23 +98,57 @@ struct Walk<'t> {
     child: Option<NonNull<Link>>,
 }
 
-impl Walk<'_> {
-    fn run(&mut self, claimed: &mut Claimed) {
+impl<'t> Walk<'t> {
+    /// A walk below `root`, which is done; none if there is nothing below.
+    #[inline]
+    fn prepare(root: &'t Node, won: Option<For>) -> Option<Self> {
+        let head = root.children.close();
+        if is_bare(head) {
+            settle(root);
+            return None;
+        }
+        Some(Walk {
+            root,
+            won,
+            waited: head.has(Head::WAITED),
+            owner: root,
+            lane: 0,
+            child: None,
+        })
+    }
+
+    /// Begins, under a pin.
+    fn start(&mut self, claimed: &mut Claimed) {
+        if let (Some(whose), true) = (self.won, self.waited) {
+            claimed.claim_all(self.root, whose);
+        }
+        self.enter();
+    }
+
+    /// Goes on until the end, or until a stub is met.
+    fn run(&mut self, claimed: &mut Claimed) -> Option<NonNull<Node>> {
         let mut word = self.inherited_here();
         loop {
             let Some(child) = self.child else {
                 if !self.up() {
-                    return;
+                    return None;
                 }
                 word = self.inherited_here();
                 continue;
             };
+            let at = child.cast::<Node>();
             // SAFETY: in a lane we are counted in, under a pin (L7).
-            let child = unsafe { child.cast::<Node>().as_ref() };
+            let child = unsafe { at.as_ref() };
             let next = child.link.next();
             prefetch(next);
             self.child = NonNull::new(next);
-            if child.is(Facets::SHIELDED) || !self.mark(child, word, claimed) {
+            if child.is_any(Facets::SHIELDED.and(Facets::STUB)) {
+                if child.is(Facets::STUB) {
+                    return Some(at);
+                }
+                continue;
+            }
+            if !self.mark(child, word, claimed) {
                 continue;
             }
             self.owner = child;
@@ -108,20 +165,67 @@ impl Walk<'_> {
             // It was done before; what it says is final.
             Err(now) => (now, now.is_settled()),
         };
-        let ours = self.won
-            && matches!(now.view(), View::Inherited(from) if from == NonNull::from(self.root));
-        if settled && !ours {
+        let ours = self.won.filter(
+            |_| matches!(now.view(), View::Inherited(from) if from == NonNull::from(self.root)),
+        );
+        if settled && ours.is_none() {
             return false;
+        }
+        if ours.is_some() {
+            claimed.cut(child);
         }
         let head = child.children.close();
         if is_bare(head) {
             child.state.settle(now, Site::Settle);
             return false;
         }
-        if ours && head.has(Head::WAITED) {
-            claimed.claim_all(child);
+        if let (Some(whose), true) = (ours, head.has(Head::WAITED)) {
+            claimed.claim_all(child, whose);
         }
         true
+    }
+
+    /// Crosses over from a stub to the linked node behind it, and marks that.
+    /// The walk of what is below it, if there is anything to do.
+    #[cold]
+    fn cross(&self, stub: NonNull<Node>, claimed: &mut Claimed) -> Option<Walk<'t>> {
+        // A stub with a hold keeps what its parent inherits from, and with it
+        // the record that is copied below (S4). One that has ended tells that
+        // the link is done, and all below it marked.
+        // SAFETY: in a lane we are counted in, under a pin (L7).
+        let kept = unsafe { Hold::on(stub) }?;
+        // SAFETY: held.
+        let stub = unsafe { stub.as_ref() };
+        let link = stub.far().and_then(|far| Hold::at(&far.away));
+        claimed.keep(kept);
+        let link = link?;
+        // SAFETY: held, and what holds it goes to `claimed`, which outlives the
+        // walk.
+        let node = unsafe { link.at_node().as_ref() };
+        let mut now = node.state.load(Site::CrossLook);
+        let mut won = false;
+        if now.is_live() {
+            let record = ask::record_like(self.owner).expect("the owner is done");
+            let word = Word::record(OwnedRecord::new(record));
+            match node.state.finish(word, Site::Cross) {
+                Ok(()) => won = true,
+                Err(theirs) => {
+                    now = theirs;
+                    // Its cause lives on where it came from.
+                    drop(word.into_record());
+                }
+            }
+        }
+        if won {
+            claimed.cut(node);
+            let whose = claimed.won(link);
+            return Walk::prepare(node, Some(whose));
+        }
+        claimed.keep(link);
+        // Done before, and its own canceller may be stopped half-way.
+        (!now.is_settled() && recheck(Site::CrossHelps))
+            .then(|| Walk::prepare(node, None))
+            .flatten()
     }
 
     /// What the children of `owner` inherit.

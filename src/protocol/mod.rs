@@ -12,7 +12,10 @@
 //! | call back | `callback` | the same for a closure, which holds no node |
 //! | drop | `release` | bury the node; what its parent was kept for goes too |
 //! | ask | `ask` | read the state word, follow one hop |
-//! | user's values go | `dispose` | last of all, outside everything |
+//! | hand values down | `value` | find the nearest set, go up from there (see `values`) |
+//! | several parents | `link`, `source`, `hold` | a stub in each other parent's list; a count that may be joined |
+//! | look | `snapshot` | walk as `mark` does, write nothing |
+//! | what users gave goes | `dispose` | last of all, outside everything |
 //!
 //! # Invariants
 //!
@@ -37,7 +40,10 @@
 //! - **T7** A node that has no handle is detached exactly once: at once if it
 //!   never had a child, else by whoever gives the last of its lanes up (N2).
 //! - **T8** No user's code runs under a pin or in a role: wakers, callbacks, and
-//!   the drop of wakers, closures and causes, come after.
+//!   the drop of wakers, closures, causes and values, come after.
+//! - **T9** A snapshot reads the state of a node after those of all below it,
+//!   and whoever writes that a node inherits releases what it acquired from the
+//!   ancestor's word: shown done means the ancestor is shown done (V4).
 //!
 //! # Picture
 //!
@@ -62,18 +68,25 @@ mod attach;
 mod callback;
 mod cancel;
 mod dispose;
+mod hold;
+mod link;
 mod mark;
 mod release;
+mod snapshot;
+mod source;
+mod value;
 mod wait;
 
+pub(crate) use ask::Label;
 pub(crate) use callback::Registered;
+pub(crate) use snapshot::Row;
+pub(crate) use source::Foreign;
 pub(crate) use wait::Wait;
 
 use crate::error::{Cause, Id};
-use crate::node::{self, Facets, Kind, MAX_HANDLES, Node};
+use crate::node::{self, Facets, Kind, MAX_HANDLES, Node, Plan};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::{Site, const_fn};
-use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -109,26 +122,24 @@ impl NodeRef {
     }
 
     /// A node below this one, with one handle.
-    pub(crate) fn derive(
-        &self,
-        kind: Kind,
-        facets: Facets,
-        name: Option<Cow<'static, str>>,
-    ) -> NodeRef {
-        let node = Node::alloc(self.0, kind, facets, 1, name);
+    pub(crate) fn derive(&self, kind: Kind, facets: Facets) -> NodeRef {
+        let node = Node::alloc(self.0, kind, facets, 1);
         // SAFETY: new, made for this parent, to which we have a handle.
         unsafe { attach::attach(self.node(), node) };
         NodeRef(node)
     }
 
     /// A node below this one, with two handles.
-    pub(crate) fn derive_pair(
-        &self,
-        kind: Kind,
-        facets: Facets,
-        name: Option<Cow<'static, str>>,
-    ) -> (NodeRef, NodeRef) {
-        let node = Node::alloc(self.0, kind, facets, 2, name);
+    pub(crate) fn derive_pair(&self, kind: Kind, facets: Facets) -> (NodeRef, NodeRef) {
+        let node = Node::alloc(self.0, kind, facets, 2);
+        // SAFETY: new, made for this parent, to which we have a handle.
+        unsafe { attach::attach(self.node(), node) };
+        (NodeRef(node), NodeRef(node))
+    }
+
+    /// The same, by a plan.
+    pub(crate) fn derive_plan(&self, plan: Plan) -> (NodeRef, NodeRef) {
+        let node = Node::alloc_plan(self.0, plan, 2, None);
         // SAFETY: new, made for this parent, to which we have a handle.
         unsafe { attach::attach(self.node(), node) };
         (NodeRef(node), NodeRef(node))
@@ -149,7 +160,7 @@ impl NodeRef {
         cause: Option<Cause>,
         location: &'static Location<'static>,
     ) -> bool {
-        cancel::cancel(self.node(), cause, location)
+        cancel::cancel(self.node(), cause, Some(location), true)
     }
 
     pub(crate) fn id(&self) -> Id {
@@ -181,8 +192,9 @@ impl Drop for NodeRef {
     #[inline]
     fn drop(&mut self) {
         let node = self.node();
-        if node.is_static() {
-            return;
+        if node.is(Facets::HELD) {
+            // SAFETY: our handle, given up.
+            return unsafe { release::let_go(self.0) };
         }
         // Acquire: all that was done through other handles comes before the
         // end of the node; meets the Release below. A plain load will do: a

@@ -15,15 +15,17 @@
 //! | ORPHAN + n | n of (lanes not given up, orphaning under way) |
 //! | 0 | being buried, or dead |
 //!
-//! What users gave is dropped after all of that (see `dispose`).
+//! What users gave is dropped after all of that, but the values of a dead node
+//! before it is buried, in between (see `dispose`).
 //!
-//! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `orphan_vs_child_drop`.
+//! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `orphan_vs_child_drop`,
+//! `value_drop_vs_lookup`.
 
 use super::cancel;
-use super::dispose::{self, Garbage};
+use super::dispose::{self, Garbage, Panics};
 use crate::list::{self, Head, LazyPin, Reaped};
-use crate::node::{Node, ORPHAN};
-use crate::sync::Ordering::{AcqRel, Relaxed};
+use crate::node::{Facets, Node, ORPHAN};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::Site;
 use std::ptr::NonNull;
 
@@ -39,7 +41,10 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
     let node = unsafe { at.as_ref() };
     let head = node.children.peek();
     let called = head.has(Head::WAITED) && node.waits.peek().has(Head::CALLED);
-    let plain = !called && !head.has(Head::PARENT | Head::SPLIT) && !node.state.owns_record();
+    let plain = !called
+        && !head.has(Head::PARENT | Head::SPLIT)
+        && !node.state.owns_record()
+        && !node.is(Facets::DROPS);
     if let (true, Some(parent)) = (plain, node.attached_to()) {
         // Relaxed: for those who count; nobody else has a use for it.
         node.handles.store(0, Relaxed, Site::HandleZero);
@@ -65,7 +70,6 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
 unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
     // SAFETY: not buried yet, and the caller is the one to do it.
     let node = unsafe { at.as_ref() };
-    let mut garbage = Garbage::new();
     let head = node.children.peek();
     let dead = if head.has(Head::PARENT | Head::SPLIT) {
         orphan(node, head)
@@ -74,12 +78,53 @@ unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
         node.handles.store(0, Relaxed, Site::HandleZero);
         true
     };
-    let mut next = dead.then_some(at);
+    if dead {
+        // SAFETY: dead, not buried, and ours to bury (T7).
+        unsafe { bury_all(at) };
+    }
+}
+
+/// Buries a dead node, and those above it that were waiting for that.
+///
+/// # Safety
+///
+/// As `bury`.
+unsafe fn bury_all(at: NonNull<Node>) {
+    let mut garbage = Garbage::new();
+    let mut next = Some(at);
     while let Some(at) = next {
+        // SAFETY: dead and not buried.
+        if unsafe { at.as_ref() }.is(Facets::DROPS) {
+            break;
+        }
         // SAFETY: dead, not buried, and ours to bury (T7).
         next = unsafe { bury(at, &mut garbage) };
     }
-    dispose::drop_all(garbage);
+    dispose::drop_all(next, garbage);
+}
+
+/// Ends a dead node: drops its values, then buries it, and so on up the chain
+/// as long as that is the caller's to do.
+///
+/// # Safety
+///
+/// The node is dead (N3), not buried, and the caller's to bury (T7). `garbage`
+/// is that of this thread's loop, and nobody else uses it but user's code that
+/// runs here.
+pub(super) unsafe fn end(at: NonNull<Node>, garbage: *mut Garbage, panics: &mut Panics) {
+    let mut next = Some(at);
+    while let Some(at) = next {
+        // SAFETY: dead and not buried.
+        let values = unsafe { at.as_ref() }.values_to_drop();
+        for number in 0..values {
+            // SAFETY: dead, not buried, and ours; each value once.
+            panics.catch(|| unsafe { Node::drop_value(at, number) });
+        }
+        // SAFETY: by the caller; no user's code runs below.
+        let garbage = unsafe { &mut *garbage };
+        // SAFETY: dead, not buried, and ours to bury (T7).
+        next = unsafe { bury(at, garbage) };
+    }
 }
 
 /// Orphans a node whose list `head` tells of. True if nothing lives below it:
@@ -89,7 +134,17 @@ fn orphan(node: &Node, head: Head) -> bool {
     // Relaxed: published by the Release of each ORPHAN. One more than the
     // lanes, so that the node stays ours until all of them are told.
     node.handles
-        .store(ORPHAN | (lanes as u32 + 1), Relaxed, Site::PendingStore);
+        .store(orphaned(lanes), Relaxed, Site::PendingStore);
+    orphan_lanes(node, lanes)
+}
+
+/// The count of a node whose lanes are being orphaned.
+fn orphaned(lanes: usize) -> u32 {
+    ORPHAN | (lanes as u32 + 1)
+}
+
+/// Tells all lanes, and gives up those that are empty.
+fn orphan_lanes(node: &Node, lanes: usize) -> bool {
     let mut pin = LazyPin::new();
     let mut given_up = 1;
     for number in 0..lanes {
@@ -101,6 +156,49 @@ fn orphan(node: &Node, head: Head) -> bool {
         given_up += u32::from(reaped == Reaped::Emptied);
     }
     give_up(node, given_up)
+}
+
+/// Gives one of the things up that keep a node with the facet HELD, and ends or
+/// orphans it if it was the last (N7).
+///
+/// # Safety
+///
+/// The caller has a handle or a hold, and gives it up.
+#[cold]
+pub(super) unsafe fn let_go(at: NonNull<Node>) {
+    // SAFETY: kept by what is given up.
+    let node = unsafe { at.as_ref() };
+    if node.is_static() {
+        return;
+    }
+    // Acquire, here and on failure: if ours is the last, all that was done
+    // through the others comes before the end; meets the Release below.
+    let mut count = node.handles.load(Acquire, Site::LetGoLoad);
+    let dead = loop {
+        let head = node.children.peek();
+        let lanes = head
+            .has(Head::PARENT | Head::SPLIT)
+            .then(|| node.lane_count(head));
+        let left = match (count, lanes) {
+            (1, None) => 0,
+            (1, Some(lanes)) => orphaned(lanes),
+            _ => count - 1,
+        };
+        // Release: what we did comes before the end of the node; Acquire: what
+        // the others did, if that is ours. They meet each other.
+        let swapped = node
+            .handles
+            .compare_exchange(count, left, AcqRel, Acquire, Site::LetGo);
+        match (swapped, lanes) {
+            (Err(now), _) => count = now,
+            (Ok(1), Some(lanes)) => break orphan_lanes(node, lanes),
+            (Ok(_), _) => break left & !ORPHAN == 0,
+        }
+    };
+    if dead {
+        // SAFETY: dead, not buried, and ours to bury (T7).
+        unsafe { bury_all(at) };
+    }
 }
 
 /// Gives lanes up. True if they were the last: the node is dead, and the
@@ -128,6 +226,10 @@ unsafe fn bury(at: NonNull<Node>, garbage: &mut Garbage) -> Option<NonNull<Node>
     let node = unsafe { at.as_ref() };
     // SAFETY: no handle is left here or below, so nobody reads the record (S4).
     garbage.records.extend(unsafe { node.state.take_record() });
+    if let Some(far) = node.far().filter(|_| node.is(Facets::FAR)) {
+        far.away.clear();
+        garbage.knots.extend(far.ties.cut());
+    }
     let mut pin = LazyPin::new();
     if node.waits.peek().has(Head::CALLED) {
         pin.get();
@@ -143,7 +245,9 @@ unsafe fn bury(at: NonNull<Node>, garbage: &mut Garbage) -> Option<NonNull<Node>
     };
     let number = usize::from(node.lane);
     let lane = parent.lane(number);
+    // A pointer to all of the parent, also if it is part of something larger.
+    let above = NonNull::new(node.parent.cast_mut());
     // SAFETY: the node is linked there, and ours to give up.
     let reaped = unsafe { lane.bury::<Node>(at.cast(), list::batch(number != 0), &mut pin) };
-    (reaped == Reaped::Emptied && give_up(parent, 1)).then(|| NonNull::from(parent))
+    above.filter(|_| reaped == Reaped::Emptied && give_up(parent, 1))
 }

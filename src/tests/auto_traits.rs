@@ -2,7 +2,7 @@
 
 use crate::{
     CancelError, CancelHandle, Cancelled, CancelledOwned, Cause, Context, Derive, DropGuard,
-    FutureExt, Id, Reason, WithContext,
+    FutureExt, Id, Key, Reason, WithContext,
 };
 use std::collections::HashSet;
 use std::error::Error;
@@ -31,6 +31,7 @@ const _: () = {
     crosses_threads::<CancelledOwned>();
     crosses_threads::<Id>();
     crosses_threads::<Derive<'static>>();
+    crosses_threads::<Key<std::cell::Cell<*const ()>>>();
     crosses_threads::<WithContext<'static, std::future::Ready<()>>>();
 
     crosses_panics::<Context>();
@@ -40,6 +41,7 @@ const _: () = {
     crosses_panics::<Cancelled<'static>>();
     crosses_panics::<CancelledOwned>();
     crosses_panics::<Id>();
+    crosses_panics::<Key<String>>();
 
     is_identity::<Context>();
     is_identity::<CancelHandle>();

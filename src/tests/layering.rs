@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["sync"],
     &["error"],
     &["state", "list"],
-    &["wait_cell"],
+    &["wait_cell", "values"],
     &["node"],
     &["protocol"],
     HANDLES,
@@ -28,8 +28,12 @@ const HANDLES: &[&str] = &[
     "derive",
     "cancelled",
     "registration",
+    "link",
+    "source",
     "blocking",
     "run",
+    "tree",
+    "with_value",
 ];
 
 /// Crates that only the facade names.
@@ -41,7 +45,9 @@ const UNSAFE_ROOMS: &[&str] = &[
     "list/",
     "state.rs",
     "wait_cell/",
+    "values/",
     "node.rs",
+    "node/",
     "protocol/",
     "run.rs",
 ];

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{self, Poll, RawWaker, RawWakerVTable, Wake, Waker};
-use std::thread::{self, Builder};
+use std::thread::{self, Builder, ThreadId};
 use std::time::Duration;
 
 /// Counts wakes.
@@ -71,6 +71,29 @@ impl<F: Fn() + Send + Sync + 'static> std::error::Error for OnDrop<F> {}
 /// A cause that runs `f` when it is dropped.
 pub(super) fn cause_on_drop(f: impl Fn() + Send + Sync + 'static) -> Cause {
     Cause::new(OnDrop(f))
+}
+
+/// Counts drops, and says on which thread the last one was.
+#[derive(Clone, Default)]
+pub(super) struct Drops(Arc<(AtomicUsize, Mutex<Option<ThreadId>>)>);
+
+impl Drops {
+    pub(super) fn value(&self) -> OnDrop<impl Fn() + Send + Sync + 'static> {
+        let drops = self.clone();
+        OnDrop(move || {
+            drops.0.0.fetch_add(1, Ordering::SeqCst);
+            *drops.0.1.lock().unwrap() = Some(thread::current().id());
+        })
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.0.load(Ordering::SeqCst)
+    }
+
+    /// Where the last one was.
+    pub(super) fn thread(&self) -> Option<ThreadId> {
+        *self.0.1.lock().unwrap()
+    }
 }
 
 type Hook = Box<dyn Fn() + Send + Sync>;

@@ -148,6 +148,40 @@ unsafe impl Linked for Listener {
     }
 }
 
+/// How many listeners are neither given up nor delivered.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Listening {
+    pub(crate) waiters: usize,
+    pub(crate) callbacks: usize,
+}
+
+impl Listening {
+    /// Counts from `newest` on.
+    ///
+    /// # Safety
+    ///
+    /// `newest` starts a wait lane, and the caller may follow its links (L7).
+    pub(crate) unsafe fn from(newest: *mut Link) -> Self {
+        let mut listening = Self::default();
+        let mut at = newest;
+        while let Some(listener) = NonNull::new(at.cast::<Listener>()) {
+            // SAFETY: valid, by the caller.
+            let link = unsafe { listener.cast::<Link>().as_ref() };
+            at = link.next();
+            // SAFETY: the same.
+            let listener = unsafe { listener.as_ref() };
+            // Relaxed: a count of what changes meanwhile.
+            let fate = listener.fate.load(Relaxed, Site::FateCount);
+            let counted = usize::from(fate & (OFF | FIRED | UNRUN) == 0);
+            match listener.kind {
+                Kind::Waiter => listening.waiters += counted,
+                Kind::Callback => listening.callbacks += counted,
+            }
+        }
+        listening
+    }
+}
+
 /// Listeners that were claimed, in the order to deliver them.
 #[must_use = "what is claimed must be delivered or dropped"]
 pub(crate) struct Chain {

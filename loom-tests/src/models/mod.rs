@@ -3,6 +3,10 @@
 mod callback;
 mod cancel;
 mod detach;
+mod link;
+mod snapshot;
+mod source;
+mod value;
 mod wait;
 
 use crate::{Epochs, Model};
@@ -58,6 +62,12 @@ models! {
     detach::orphan_vs_cancel, 3, 1, Kept, "a middle node without handles still relays a cancel (V9)";
     detach::orphan_vs_cancel_focused, 3, 1, Focused, "the same, with the collector but not its interleavings";
     detach::orphan_chain, 2, 2, Kept, "the end of a leaf ends its orphaned ancestors (T7)";
+    snapshot::snapshot_vs_attach, 2, 2, Kept, "a snapshot shows whole children only, each below its parent (V23)";
+    snapshot::snapshot_vs_cancel, 2, 2, Kept, "one that shows a child done shows the ancestor done (V4, T9)";
+    snapshot::snapshot_vs_attach_vs_cancel, 3, 1, Kept, "the same for a child that marks itself (V4, T9)";
+    snapshot::snapshot_vs_detach, 2, 2, Kept, "what is reaped under it is not freed, what is kept is shown (V23, L6)";
+    snapshot::snapshot_vs_orphan, 3, 1, Kept, "what is kept below a middle that loses its handles is shown (V23, N2)";
+    snapshot::snapshot_vs_listeners_dropped, 2, 2, Kept, "a wait and a callback that go while they are counted are not freed (L6)";
     wait::wait_vs_cancel, 2, 2, Kept, "a wait that starts around a cancel ends (V16, T6)";
     wait::wait_vs_cancel_of_the_parent, 2, 2, Kept, "so does one on a child (P45)";
     wait::two_waits_vs_cancel, 3, 1, Kept, "so do two from two threads";
@@ -77,4 +87,24 @@ models! {
     callback::stop_vs_last_handle_vs_cancel, 3, 1, Kept, "and may be stopped meanwhile (W2)";
     callback::stop_and_join_vs_cancel, 2, 2, Kept, "after a join the callback uses nothing any more";
     callback::two_joins_vs_cancel, 3, 1, Kept, "two threads may join";
+    link::link_vs_cancel, 2, 2, Kept, "a link made during a cancel of a parent is done, with its cause and origin (V21, V5)";
+    link::link_vs_two_cancels, 2, 2, Kept, "the first of two parents decides, and a wait is woken once (V21, V6)";
+    link::link_drop_vs_cancel, 2, 2, Full, "a link dropped during a cancel of a parent is freed once (F1, N7)";
+    link::link_and_child_drop_vs_cancel, 2, 2, Kept, "so is one that only a child keeps (N7)";
+    link::link_of_a_dropped_parent_vs_cancel, 2, 2, Kept, "a parent that nobody holds relays to its links (V9, V21)";
+    link::link_vs_losing_cancel, 2, 1, Kept, "a loser returns with what is behind a link marked (V3, V21)";
+    link::link_child_vs_cancel, 2, 2, Kept, "a child attached below a link during a cancel is done (V5)";
+    link::link_diamond_vs_cancel, 2, 1, Kept, "a link to a sibling is done once, and wakes (V16)";
+    link::link_cancel_vs_cancel_of_other, 2, 2, Kept, "its own cancel or its parent's, and the cause of that one (V6)";
+    link::two_links_vs_cancel, 3, 1, Kept, "links made by two threads are both done";
+    source::source_vs_derive, 2, 2, Kept, "a source that fires while it is registered is heard";
+    source::source_vs_cancel, 2, 2, Kept, "a source or the handle decides (V6)";
+    source::source_vs_drop, 2, 2, Full, "a source may fire while its context goes (F1, N7)";
+    source::source_vs_last_child, 2, 2, Kept, "or while the last child of it goes";
+    source::source_of_a_dropped_context_vs_child, 2, 2, Kept, "and reaches the child of a context that nobody holds (V9)";
+    value::value_lookup_vs_lookup, 2, 2, Kept, "two lookups make the same index, each finds what is there (V20, E3)";
+    value::value_lookup_vs_drop, 3, 1, Kept, "so they do while handles above are dropped (E1)";
+    value::value_drop_vs_drop, 2, 2, Kept, "a value is dropped once, after all that was done with it (V20)";
+    value::value_drop_vs_lookup, 2, 2, Kept, "the same where two children keep its context (V20, T7)";
+    value::value_orphan_vs_lookup, 2, 2, Kept, "and where its context's last handle and the child's go at once (V20, T7)";
 }

@@ -62,6 +62,19 @@ pub(crate) unsafe fn free<T>(at: NonNull<T>) {
     unsafe { at.drop_in_place() };
 }
 
+/// Frees the memory and gives the value back.
+///
+/// # Safety
+///
+/// As [`free`].
+pub(crate) unsafe fn take<T>(at: NonNull<T>) -> T {
+    // SAFETY: the caller gives it up.
+    let value = unsafe { at.read() };
+    // SAFETY: the same memory, whose value is gone.
+    unsafe { free(at.cast::<std::mem::MaybeUninit<T>>()) };
+    value
+}
+
 /// Checks that `addr`, if it lies in a heap object, may still be used.
 pub(super) fn touch(addr: usize) {
     let life = OBJECTS.with_borrow(|objects| {

@@ -23,6 +23,7 @@ pub(crate) mod limits {
     pub(crate) const BATCH: usize = 2;
     pub(crate) const BATCH_SPLIT: usize = 2;
     pub(crate) const CONTENDED: u32 = 1;
+    pub(crate) const VALUES_WALKED: usize = 2;
 }
 
 loom::lazy_static! {

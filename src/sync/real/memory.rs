@@ -54,6 +54,19 @@ pub(crate) unsafe fn free<T>(at: NonNull<T>) {
     unsafe { std::alloc::dealloc(at.as_ptr().cast(), layout::<T>()) };
 }
 
+/// Frees the memory and gives the value back.
+///
+/// # Safety
+///
+/// As [`free`].
+pub(crate) unsafe fn take<T>(at: NonNull<T>) -> T {
+    // SAFETY: the caller gives it up.
+    let value = unsafe { at.read() };
+    // SAFETY: the same memory, whose value is gone.
+    unsafe { free(at.cast::<std::mem::MaybeUninit<T>>()) };
+    value
+}
+
 /// What lies at `at`.
 ///
 /// # Safety

@@ -24,6 +24,8 @@ pub(crate) mod limits {
     pub(crate) const BATCH_SPLIT: usize = 32;
     /// Failed pushes on one head before the list is split.
     pub(crate) const CONTENDED: u32 = 8;
+    /// Sets of values that a lookup passes before it makes an index.
+    pub(crate) const VALUES_WALKED: usize = 8;
 }
 
 /// Says that a protocol looks again here. Always true outside the model, where

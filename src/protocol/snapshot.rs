@@ -1,0 +1,235 @@
+//! Looking at a subtree while others work in it.
+//!
+//! # How it works
+//!
+//! The walk goes as the marking one does (see `mark`), without a stack, but
+//! closes nothing and writes nothing: it is counted in `walkers` of each lane
+//! on the way down from the start, under a pin. In a lane it meets every child
+//! that was pushed before it read the head and is not unlinked, newest first
+//! (L3); whoever pushes later is not seen.
+//!
+//! | met | then |
+//! |---|---|
+//! | a stub | passed by: what it stands for is shown below its own parent |
+//! | held | shown |
+//! | not held, something is shown below | shown, as orphaned |
+//! | not held, nothing is shown below | left out: dead, or about to be |
+//!
+//! A handle count of zero does not say that nothing lives below: between the
+//! drop of the last handle and the count of the lanes (N2) it is zero too. So
+//! what lies below decides.
+//!
+//! States are read on the way up, a node's after those of all below it (T9).
+//! The cause of a cancel is not looked at: in a node that nobody holds any more
+//! it may be gone (S4).
+//!
+//! # Progress
+//!
+//! It waits for nobody, and nobody for it; memory that others give up in the
+//! lanes it is in waits for its end. Who derives below the very node it has come
+//! to, as fast as it walks, keeps it walking.
+//!
+//! Models: `snapshot_vs_attach`, `snapshot_vs_cancel`, `snapshot_vs_detach`,
+//! `snapshot_vs_orphan`, `snapshot_vs_attach_vs_cancel`.
+
+use super::NodeRef;
+use super::ask::{Label, id};
+use crate::error::{Id, Reason};
+use crate::list::Link;
+use crate::node::{Facets, Node, ORPHAN};
+use crate::state::View;
+use crate::sync::Ordering::Relaxed;
+use crate::sync::{Site, epoch};
+use crate::wait_cell::Listening;
+use std::ptr::NonNull;
+
+/// What was seen of one node.
+pub(crate) struct Row {
+    /// The row of the parent; it comes before this one.
+    pub(crate) parent: Option<usize>,
+    pub(crate) id: Id,
+    pub(crate) label: Label,
+    pub(crate) name: Option<Box<str>>,
+    /// Whether anybody had a handle.
+    pub(crate) held: bool,
+    /// Why it was done, and the node where that began.
+    pub(crate) end: Option<(Reason, Id)>,
+    pub(crate) children: usize,
+    pub(crate) listening: Listening,
+}
+
+impl NodeRef {
+    /// This node and what lives below it: parents before their children, and
+    /// those newest first.
+    pub(crate) fn snapshot(&self) -> Vec<Row> {
+        let node = self.node();
+        if node.is_static() {
+            // What is derived from it is in no list.
+            return vec![Row::open(node, None, true)];
+        }
+        let pin = epoch::pin();
+        let mut walk = Walk {
+            rows: Vec::new(),
+            root: node,
+            row: 0,
+            owner: node,
+            lane: 0,
+            child: None,
+        };
+        walk.run();
+        drop(pin);
+        walk.rows
+    }
+}
+
+struct Walk<'t> {
+    rows: Vec<Row>,
+    root: &'t Node,
+    /// Whose lane the walk is in, and its row.
+    owner: &'t Node,
+    row: usize,
+    lane: usize,
+    /// The child of `owner` to look at next.
+    child: Option<NonNull<Link>>,
+}
+
+impl<'t> Walk<'t> {
+    fn run(&mut self) {
+        self.rows.push(Row::open(self.root, None, true));
+        if !self.enter(self.root, 0, lanes(self.root)) {
+            self.close(self.root, 0);
+            return;
+        }
+        loop {
+            let Some(child) = self.child else {
+                if !self.up() {
+                    return;
+                }
+                continue;
+            };
+            // SAFETY: in a lane we are counted in, under a pin (L7).
+            let child = unsafe { child.cast::<Node>().as_ref() };
+            self.child = NonNull::new(child.link.next());
+            if child.is(Facets::STUB) {
+                continue;
+            }
+            // Relaxed: whoever keeps it since before this walk made it count
+            // before, too.
+            let handles = child.handles.load(Relaxed, Site::SnapshotHandles);
+            let held = handles & ORPHAN == 0 && handles != 0;
+            let row = self.rows.len();
+            self.rows.push(Row::open(child, Some(self.row), held));
+            if !self.enter(child, row, lanes(child)) {
+                self.close(child, row);
+            }
+        }
+    }
+
+    /// Goes into the last lane of `owner` below number `below` that links
+    /// anything. False, and nothing has changed, if there is none.
+    ///
+    /// Backwards, as children are: the first lane has the oldest.
+    fn enter(&mut self, owner: &'t Node, row: usize, below: usize) -> bool {
+        for number in (0..below).rev() {
+            let lane = owner.lane(number);
+            if lane.first().is_null() {
+                continue;
+            }
+            lane.enter();
+            self.owner = owner;
+            self.row = row;
+            self.lane = number;
+            self.child = NonNull::new(lane.first());
+            return true;
+        }
+        false
+    }
+
+    /// Ends a lane of `owner`, and goes on in its next one, or with its next
+    /// sibling. False at the end.
+    fn up(&mut self) -> bool {
+        let (owner, row) = (self.owner, self.row);
+        owner.lane(self.lane).leave();
+        if self.enter(owner, row, self.lane) {
+            return true;
+        }
+        let above = self.rows[row].parent;
+        self.close(owner, row);
+        let Some(above) = above else {
+            return false;
+        };
+        // It was reached through its parent's lane, in which we are counted.
+        self.owner = owner.attached_to().expect("reached through its parent");
+        self.row = above;
+        self.lane = usize::from(owner.lane);
+        self.child = NonNull::new(owner.link.next());
+        true
+    }
+
+    /// Sees to the row of a node below which all has been seen.
+    fn close(&mut self, node: &Node, row: usize) {
+        if !self.rows[row].held && self.rows.len() == row + 1 {
+            self.rows.pop();
+            return;
+        }
+        let end = end(node);
+        let listening = listening(node);
+        let this = &mut self.rows[row];
+        this.end = end;
+        this.listening = listening;
+        if let Some(parent) = this.parent {
+            self.rows[parent].children += 1;
+        }
+    }
+}
+
+impl Row {
+    /// What does not change any more, and for the rest what holds of a node
+    /// that was just made.
+    fn open(node: &Node, parent: Option<usize>, held: bool) -> Row {
+        Row {
+            parent,
+            id: id(node),
+            label: Label::new(node),
+            name: node.name().map(Box::from),
+            held,
+            end: None,
+            children: 0,
+            listening: Listening::default(),
+        }
+    }
+}
+
+fn lanes(node: &Node) -> usize {
+    node.lane_count(node.children.lanes_seen())
+}
+
+/// Why `node` is done, and the node where that began.
+fn end(node: &Node) -> Option<(Reason, Id)> {
+    let mut node = node;
+    let mut word = node.state.load(Site::SnapshotState);
+    match word.view() {
+        View::Live => return None,
+        View::Inherited(from) => {
+            // SAFETY: it outlives every node that names it (S3), and this one
+            // is still in the tree that the walk is counted in.
+            node = unsafe { &*from.as_ptr() };
+            word = node.state.load_known(Site::SnapshotOrigin);
+        }
+        View::Plain(_) | View::Record(_) => {}
+    }
+    let reason = word.own_reason();
+    Some((reason.expect("one hop leads to the reason (S2)"), id(node)))
+}
+
+/// How much listens to `node`.
+fn listening(node: &Node) -> Listening {
+    if node.waits.first().is_null() {
+        return Listening::default();
+    }
+    node.waits.enter();
+    // SAFETY: counted in under a pin (L7).
+    let listening = unsafe { Listening::from(node.waits.first()) };
+    node.waits.leave();
+    listening
+}
