@@ -28,7 +28,7 @@ impl Hold {
         // SAFETY: read under a pin (F1).
         let held = unsafe { at.as_ref() }.try_hold();
         drop(pin);
-        held.then_some(Hold(at))
+        held.then(|| Hold(at))
     }
 
     /// A hold on `node`, unless it has ended.
