@@ -1,7 +1,7 @@
 //! How often the allocator is asked, counted on the thread that asks.
 
 use super::tools::{peek, poll};
-use crate::Context;
+use crate::{Context, Key};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::task::Waker;
@@ -102,4 +102,23 @@ fn asking_allocates_nothing() {
     handle.cancel_with("why");
     assert_eq!(allocations(ask), 0);
     assert_eq!(allocations(|| ctx.cause()), 0);
+}
+
+// G141: a value and its lookup: one allocation, be the parent a root or not.
+#[test]
+fn a_value_and_its_lookup_is_one_allocation() {
+    static KEY: Key<u64> = Key::new("key");
+    let (top, _keep) = Context::background().with_cancel();
+    for parent in [Context::background(), top] {
+        let typed = allocations(|| {
+            let ctx = parent.with_value(7_u64);
+            assert_eq!(ctx.value::<u64>(), Some(&7));
+            assert!(ctx.value::<u32>().is_none() && ctx.get(&KEY).is_none());
+        });
+        let keyed = allocations(|| {
+            let ctx = parent.with_key(&KEY, 7);
+            assert_eq!(ctx.get(&KEY), Some(&7));
+        });
+        assert_eq!((typed, keyed), (1, 1));
+    }
 }

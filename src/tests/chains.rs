@@ -3,7 +3,7 @@
 //! A callback may own a context, whose callback owns the next one, and so on.
 //! When the first goes they all go: in a loop, whatever holds what.
 
-use super::tools::{cause_on_drop, on_small_stack, once};
+use super::tools::{OnDrop, cause_on_drop, on_small_stack, once};
 use crate::{CancelError, CancelHandle, Context, Stop};
 use std::sync::Arc;
 
@@ -57,9 +57,9 @@ fn contexts_behind_a_callback_that_ran_are_dropped_on_a_small_stack() {
     });
 }
 
-// V8: causes and closures in turn.
+// V8, V20: values, causes and closures in turn.
 #[test]
-fn what_causes_and_callbacks_own_is_dropped_on_a_small_stack() {
+fn what_values_causes_and_callbacks_own_is_dropped_on_a_small_stack() {
     on_small_stack(|| {
         let end = Arc::new(());
         let mut held: Box<dyn FnOnce() + Send> = Box::new({
@@ -68,13 +68,21 @@ fn what_causes_and_callbacks_own_is_dropped_on_a_small_stack() {
         });
         for i in 0..LONG {
             let (ctx, handle) = root();
-            if i % 2 == 0 {
-                let cause = cause_on_drop(once(move || drop(held)));
-                handle.cancel_with(cause);
-            } else {
-                ctx.after_cancel(holds(held)).detach();
-            }
-            held = Box::new(move || drop((ctx, handle)));
+            held = match i % 3 {
+                0 => {
+                    let cause = cause_on_drop(once(move || drop(held)));
+                    handle.cancel_with(cause);
+                    Box::new(move || drop((ctx, handle)))
+                }
+                1 => {
+                    ctx.after_cancel(holds(held)).detach();
+                    Box::new(move || drop((ctx, handle)))
+                }
+                _ => {
+                    let value = ctx.with_value(OnDrop(once(move || drop(held))));
+                    Box::new(move || drop((ctx, handle, value)))
+                }
+            };
         }
         held();
         assert_eq!(Arc::strong_count(&end), 1);

@@ -335,7 +335,8 @@ fn no_operation_starts_a_thread() {
         let (top, handle) = root();
         let (child, _keep) = top.with_cancel();
         let (named, cancel_named) = child.derive().name("named").build();
-        let (below, _keep) = named.without_cancel().with_cancel();
+        let (below, _keep) = named.with_value(1).without_cancel().with_cancel();
+        assert_eq!(below.value(), Some(&1));
         let mut waits = [&top, &child, &named, &below].map(Context::cancelled);
         assert!(waits.iter_mut().all(|wait| peek(wait).is_pending()));
         named.after_cancel(|_| ()).detach();

@@ -37,8 +37,8 @@ fn use_the_tree(nodes: &[Pair]) {
             }
         };
         let (child, cancel_child) = ctx.with_cancel();
-        let (named, _) = child.derive().name("inside").build();
-        let (under, cancel_under) = named.without_cancel().with_cancel();
+        let (named, _) = child.derive().name("inside").value(1_u8).build();
+        let (under, cancel_under) = named.with_value(2_u16).without_cancel().with_cancel();
         let kept = child.after_cancel(count());
         let stopped = under.after_cancel(count());
         under.after_cancel(count()).detach();
@@ -52,6 +52,7 @@ fn use_the_tree(nodes: &[Pair]) {
         cancel_child.cancel();
         assert_eq!(kept.stop_and_join(), Stop::Finished);
         assert!(runs.load(SeqCst) >= 2);
+        assert_eq!(under.value::<u16>(), Some(&2));
         assert!(child.wait().origin() != under.wait().origin());
         let _ = (ctx.live_children(), ctx.id(), ctx.reason(), ctx.cause());
         let _ = (ctx.check(), format!("{ctx:?} {named} {handle:?} {kept:?}"));
