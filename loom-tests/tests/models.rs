@@ -61,6 +61,8 @@ tests! {
     snapshot_vs_detach
     snapshot_vs_orphan
     snapshot_vs_listeners_dropped
+    snapshot_vs_link
+    snapshot_vs_link_drop
     wait_vs_cancel
     wait_vs_cancel_of_the_parent
     two_waits_vs_cancel

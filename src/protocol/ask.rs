@@ -109,6 +109,18 @@ pub(super) fn error_of_done(node: &Node) -> CancelError {
     error(node).expect("a done node has an error")
 }
 
+/// The node where the cancel began of a node that is done, as the caller, who
+/// keeps it, has seen.
+pub(super) fn origin_of_done(node: &Node) -> Id {
+    let (origin, end) = end(node).expect("a done node has an end");
+    match end {
+        End::Record(Record {
+            origin: Some(id), ..
+        }) => *id,
+        _ => id(origin),
+    }
+}
+
 impl NodeRef {
     pub(crate) fn reason(&self) -> Option<Reason> {
         Some(match end(self.node())?.1 {

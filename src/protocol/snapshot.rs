@@ -10,18 +10,21 @@
 //!
 //! | met | then |
 //! |---|---|
-//! | a stub | passed by: what it stands for is shown below its own parent |
 //! | held | shown |
-//! | not held, something is shown below | shown, as orphaned |
-//! | not held, nothing is shown below | left out: dead, or about to be |
+//! | not held, something is shown below, or linked to it | shown, as orphaned |
+//! | not held, none of that | left out: dead, or about to be |
+//! | a stub | counted: it stands for a context that is shown elsewhere |
 //!
 //! A handle count of zero does not say that nothing lives below: between the
 //! drop of the last handle and the count of the lanes (N2) it is zero too. So
 //! what lies below decides.
 //!
 //! States are read on the way up, a node's after those of all below it (T9).
-//! The cause of a cancel is not looked at: in a node that nobody holds any more
-//! it may be gone (S4).
+//! Records are not looked at: in a node that nobody holds any more they may be
+//! gone (S4). But that a cancel came to a link from another parent is told by its
+//! record only. So the walk takes a hold on a far node before it looks (N7), and
+//! gives it up at the end, with no pin: it may be the last one. Who gets no hold
+//! knows that the node has ended with all below it, and leaves it out.
 //!
 //! # Progress
 //!
@@ -30,10 +33,12 @@
 //! to, as fast as it walks, keeps it walking.
 //!
 //! Models: `snapshot_vs_attach`, `snapshot_vs_cancel`, `snapshot_vs_detach`,
-//! `snapshot_vs_orphan`, `snapshot_vs_attach_vs_cancel`.
+//! `snapshot_vs_orphan`, `snapshot_vs_attach_vs_cancel`, `snapshot_vs_link`,
+//! `snapshot_vs_link_drop`.
 
 use super::NodeRef;
-use super::ask::{Label, id};
+use super::ask::{self, Label, id};
+use super::hold::Hold;
 use crate::error::{Id, Reason};
 use crate::list::Link;
 use crate::node::{Facets, Node, ORPHAN};
@@ -55,6 +60,8 @@ pub(crate) struct Row {
     /// Why it was done, and the node where that began.
     pub(crate) end: Option<(Reason, Id)>,
     pub(crate) children: usize,
+    /// Nodes elsewhere that are linked to it.
+    pub(crate) links: usize,
     pub(crate) listening: Listening,
 }
 
@@ -75,9 +82,11 @@ impl NodeRef {
             owner: node,
             lane: 0,
             child: None,
+            far: Vec::new(),
         };
         walk.run();
         drop(pin);
+        // The holds go here: user's code may run.
         walk.rows
     }
 }
@@ -91,7 +100,13 @@ struct Walk<'t> {
     lane: usize,
     /// The child of `owner` to look at next.
     child: Option<NonNull<Link>>,
+    /// The far nodes that others inherit from, each kept, and where their
+    /// cancel began.
+    far: Vec<(Hold, Id)>,
 }
+
+/// It has ended since the walk came by.
+struct Ended;
 
 impl<'t> Walk<'t> {
     fn run(&mut self) {
@@ -110,13 +125,14 @@ impl<'t> Walk<'t> {
             // SAFETY: in a lane we are counted in, under a pin (L7).
             let child = unsafe { child.cast::<Node>().as_ref() };
             self.child = NonNull::new(child.link.next());
-            if child.is(Facets::STUB) {
-                continue;
-            }
             // Relaxed: whoever keeps it since before this walk made it count
             // before, too.
             let handles = child.handles.load(Relaxed, Site::SnapshotHandles);
             let held = handles & ORPHAN == 0 && handles != 0;
+            if child.is(Facets::STUB) {
+                self.rows[self.row].links += usize::from(held);
+                continue;
+            }
             let row = self.rows.len();
             self.rows.push(Row::open(child, Some(self.row), held));
             if !self.enter(child, row, lanes(child)) {
@@ -168,11 +184,15 @@ impl<'t> Walk<'t> {
 
     /// Sees to the row of a node below which all has been seen.
     fn close(&mut self, node: &Node, row: usize) {
-        if !self.rows[row].held && self.rows.len() == row + 1 {
+        let this = &self.rows[row];
+        if !this.held && self.rows.len() == row + 1 && this.links == 0 {
             self.rows.pop();
             return;
         }
-        let end = end(node);
+        let Ok(end) = self.end(node) else {
+            self.rows.truncate(row);
+            return;
+        };
         let listening = listening(node);
         let this = &mut self.rows[row];
         this.end = end;
@@ -180,6 +200,47 @@ impl<'t> Walk<'t> {
         if let Some(parent) = this.parent {
             self.rows[parent].children += 1;
         }
+    }
+
+    /// Why `node` is done, and the node where that began.
+    fn end(&mut self, node: &Node) -> Result<Option<(Reason, Id)>, Ended> {
+        let mut node = node;
+        let mut word = node.state.load(Site::SnapshotState);
+        match word.view() {
+            View::Live => return Ok(None),
+            View::Inherited(from) => {
+                // SAFETY: it outlives every node that names it (S3), and this
+                // one is still in the tree that the walk is counted in.
+                node = unsafe { &*from.as_ptr() };
+                word = node.state.load_known(Site::SnapshotOrigin);
+            }
+            View::Plain(_) | View::Record(_) => {}
+        }
+        let reason = word.own_reason();
+        let reason = reason.expect("one hop leads to the reason (S2)");
+        let origin = if node.is(Facets::FAR) {
+            self.origin_of_far(node)?
+        } else {
+            id(node)
+        };
+        Ok(Some((reason, origin)))
+    }
+
+    /// Where the cancel of a far node that is done began.
+    fn origin_of_far(&mut self, node: &Node) -> Result<Id, Ended> {
+        // What comes one after the other below a far node asks for the same.
+        if let Some((kept, origin)) = self.far.last() {
+            if std::ptr::eq(kept.node(), node) {
+                return Ok(*origin);
+            }
+        }
+        let hold = node
+            .far()
+            .and_then(|far| Hold::at(&far.away))
+            .ok_or(Ended)?;
+        let origin = ask::origin_of_done(hold.node());
+        self.far.push((hold, origin));
+        Ok(origin)
     }
 }
 
@@ -195,6 +256,7 @@ impl Row {
             held,
             end: None,
             children: 0,
+            links: 0,
             listening: Listening::default(),
         }
     }
@@ -202,24 +264,6 @@ impl Row {
 
 fn lanes(node: &Node) -> usize {
     node.lane_count(node.children.lanes_seen())
-}
-
-/// Why `node` is done, and the node where that began.
-fn end(node: &Node) -> Option<(Reason, Id)> {
-    let mut node = node;
-    let mut word = node.state.load(Site::SnapshotState);
-    match word.view() {
-        View::Live => return None,
-        View::Inherited(from) => {
-            // SAFETY: it outlives every node that names it (S3), and this one
-            // is still in the tree that the walk is counted in.
-            node = unsafe { &*from.as_ptr() };
-            word = node.state.load_known(Site::SnapshotOrigin);
-        }
-        View::Plain(_) | View::Record(_) => {}
-    }
-    let reason = word.own_reason();
-    Some((reason.expect("one hop leads to the reason (S2)"), id(node)))
 }
 
 /// How much listens to `node`.

@@ -2,7 +2,7 @@
 
 use crate::{
     CancelError, CancelHandle, Cancelled, CancelledOwned, Cause, Context, Derive, DropGuard,
-    FutureExt, Id, Key, Reason, WithContext,
+    FutureExt, Id, Key, Reason, Registration, Stop, WithContext, tree,
 };
 use std::collections::HashSet;
 use std::error::Error;
@@ -16,6 +16,7 @@ const fn crosses_panics<T: UnwindSafe + RefUnwindSafe>() {}
 const fn is_identity<T: Clone + Eq + Hash + Debug>() {}
 const fn is_shown<T: Debug + Display>() {}
 const fn is_copied<T: Copy + Eq + Hash + Debug + Display>() {}
+const fn is_plain<T: Copy + Eq + Debug>() {}
 const fn waits<T: Future<Output = CancelError> + Debug>() {}
 const fn is_error<T: Error + Clone + Send + Sync + 'static>() {}
 
@@ -32,6 +33,9 @@ const _: () = {
     crosses_threads::<Id>();
     crosses_threads::<Derive<'static>>();
     crosses_threads::<Key<std::cell::Cell<*const ()>>>();
+    crosses_threads::<Registration>();
+    crosses_threads::<Stop>();
+    crosses_threads::<tree::Snapshot>();
     crosses_threads::<WithContext<'static, std::future::Ready<()>>>();
 
     crosses_panics::<Context>();
@@ -42,6 +46,9 @@ const _: () = {
     crosses_panics::<CancelledOwned>();
     crosses_panics::<Id>();
     crosses_panics::<Key<String>>();
+    crosses_panics::<Registration>();
+    crosses_panics::<Stop>();
+    crosses_panics::<tree::Snapshot>();
 
     is_identity::<Context>();
     is_identity::<CancelHandle>();
@@ -49,6 +56,8 @@ const _: () = {
     is_shown::<Cause>();
     is_copied::<Reason>();
     is_copied::<Id>();
+    is_plain::<Stop>();
+    is_shown::<tree::Snapshot>();
     waits::<Cancelled<'static>>();
     waits::<CancelledOwned>();
     is_error::<CancelError>();

@@ -2,7 +2,7 @@
 
 use super::tools::{Wakes, big, on_small_stack, poll, start};
 use crate::tree::{Kind, Node, Snapshot, State};
-use crate::{CancelHandle, Context, Id, Reason, model};
+use crate::{CancelHandle, CancelSource, Cause, Context, Id, Key, Reason, model};
 use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write};
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -68,12 +68,16 @@ pub(super) fn check(tree: &Snapshot) {
     for node in tree.nodes() {
         let below = children.get(&node.id()).copied().unwrap_or(0);
         assert_eq!(node.children(), below);
-        assert!(!node.is_orphaned() || below > 0);
+        assert!(!node.is_orphaned() || below > 0 || node.links() > 0);
         assert_eq!(node.origin().is_some(), node.state() != State::Live);
-        let above = node.origin().and_then(|origin| seen.get(&origin));
-        if let Some(origin) = above {
-            assert_ne!(origin.state(), State::Live, "V4");
-            assert_eq!(origin.origin(), Some(origin.id()));
+        let own = node.origin() == Some(node.id()) || node.kind() == Kind::Link;
+        if node.state() == State::Live || own {
+            continue;
+        }
+        if let Some(parent) = node.parent() {
+            let parent = seen[&parent];
+            assert_ne!(parent.state(), State::Live, "V4");
+            assert_eq!(parent.origin(), node.origin(), "V4");
         }
     }
 }
@@ -122,6 +126,137 @@ fn the_tree_is_shown_as_it_is() {
         Some(first.id())
     );
     assert_eq!(below.tree().nodes().next().unwrap().parent(), None);
+}
+
+// V21, V23: a link is shown once, below its own parent; the others count it, and
+// live for it.
+#[test]
+fn a_link_is_shown_once_and_counted_by_its_other_parents() {
+    let (top, _stop) = root();
+    let (one, cancel_one) = named(&top, "one");
+    let two = named(&top, "two").0.with_cancel().0;
+    let (linked, _keep) = one.link([&two, &top]);
+    let (below, _keep_below) = linked.with_cancel();
+    drop(two);
+    check(&top.tree());
+    assert_eq!(
+        text(&top),
+        "with_cancel @0, 1 link\n\
+         \x20 one @1\n\
+         \x20   link(2) @2\n\
+         \x20     with_cancel @3\n\
+         \x20 two @4, orphaned\n\
+         \x20   with_cancel @5, orphaned, 1 link\n"
+    );
+    let tree = top.tree();
+    let kinds: Vec<Kind> = tree.nodes().map(Node::kind).collect();
+    assert_eq!(
+        (kinds[2], tree.nodes().map(Node::links).sum::<usize>()),
+        (Kind::Link, 2)
+    );
+    // Done, it lets go of them.
+    cancel_one.cancel();
+    assert_eq!(
+        text(&top),
+        "with_cancel @0\n\
+         \x20 one @1, cancelled\n\
+         \x20   link(2) @2, cancelled\n\
+         \x20     with_cancel @3, cancelled\n"
+    );
+    assert_eq!(find(&top.tree(), &below).unwrap().origin(), Some(one.id()));
+    drop(linked);
+}
+
+// V21: what another parent cancelled tells where that began, as the error does.
+#[test]
+fn a_link_tells_the_origin_at_its_other_parent() {
+    let (top, _stop) = root();
+    let (far, _keep_far) = root();
+    let (other, cancel_other) = far.with_cancel();
+    let (linked, cancel_linked) = top.link([&other]);
+    let (below, _keep) = linked.with_cancel();
+    let (further, _keep_further) = below.derive().link(&far).build();
+    let (own, cancel_own) = linked.with_cancel();
+    cancel_own.cancel();
+    cancel_other.cancel_with("why");
+    assert!(!cancel_linked.cancel());
+    for tree in [top.tree(), below.tree(), further.tree()] {
+        check(&tree);
+        for ctx in [&linked, &below, &further] {
+            if let Some(node) = find(&tree, ctx) {
+                assert_eq!(node.origin(), Some(ctx.error().unwrap().origin()));
+                assert_eq!(node.origin(), Some(other.id()));
+                assert_eq!(node.state(), CANCELLED);
+            }
+        }
+    }
+    assert_eq!(find(&top.tree(), &own).unwrap().origin(), Some(own.id()));
+    assert_eq!(find(&top.tree(), &further).unwrap().depth(), 3);
+}
+
+/// A source that is never done.
+struct Never;
+
+impl CancelSource for Never {
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+    fn error(&self) -> Option<Cause> {
+        None
+    }
+    fn on_cancel(&self, notify: Box<dyn FnOnce() + Send>) -> Box<dyn Send> {
+        Box::new(notify)
+    }
+}
+
+#[test]
+fn a_foreign_parent_is_shown_by_its_type() {
+    let (top, _stop) = root();
+    let (ctx, cancel) = top.from_source(Never);
+    let of = std::any::type_name::<Never>();
+    assert_eq!(
+        text(&top),
+        format!("with_cancel @0\n  from_source({of}) @1\n")
+    );
+    cancel.cancel();
+    let shown = find(&top.tree(), &ctx).unwrap();
+    assert_eq!(
+        (shown.kind(), shown.origin()),
+        (Kind::Source, Some(ctx.id()))
+    );
+}
+
+/// Shown nowhere.
+struct Secret(&'static str);
+
+static TENANT: Key<Secret> = Key::new("tenant\n");
+
+// V20, V23: contexts with values are shown by type or key, never by content.
+#[test]
+fn values_are_shown_by_their_type_or_key() {
+    let (top, _stop) = root();
+    let typed = top.with_value(Secret("hidden"));
+    let keyed = typed.with_key(&TENANT, Secret("hidden"));
+    let (built, _keep) = keyed.derive().value(Secret("hidden")).build();
+    assert_eq!(
+        text(&top),
+        "with_cancel @0\n\
+         \x20 with_value(ctxtree::tests::snapshot::Secret) @1\n\
+         \x20   with_key(tenant\\n) @2\n\
+         \x20     derive @3\n"
+    );
+    for text in [top.tree().to_dot(), format!("{:?}", top.tree())] {
+        assert!(
+            text.contains("tenant") && !text.contains("hidden"),
+            "{text}"
+        );
+    }
+    assert_eq!(built.value::<Secret>().unwrap().0, "hidden");
+    let kinds: Vec<Kind> = top.tree().nodes().map(Node::kind).collect();
+    assert_eq!(kinds, [Kind::Cancel, Kind::Value, Kind::Key, Kind::Derived]);
+    drop((typed, keyed));
+    let tree = top.tree();
+    assert_eq!(tree.nodes().filter(|node| node.is_orphaned()).count(), 2);
 }
 
 #[test]

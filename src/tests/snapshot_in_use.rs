@@ -10,9 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// What many threads keep doing while snapshots are taken: families come and
 /// go, their branches are cancelled, their middles dropped first, on one parent.
-fn disturb(parent: &Context, random: &mut Random) {
+fn disturb(parent: &Context, other: &Context, random: &mut Random) {
+    let (tied, cancel_tied) = other.with_cancel();
+    let (linked, _) = parent.link([&tied, other]);
+    let _below_linked = linked.with_cancel();
+    if random.below(2) == 0 {
+        drop(linked);
+        cancel_tied.cancel_with("tied");
+    }
     let (middle, cancel) = parent.with_cancel();
-    let (inner, cancel_inner) = middle.derive().name("inner").build();
+    let (inner, cancel_inner) = middle
+        .with_value(String::from("dropped"))
+        .derive()
+        .name("inner")
+        .build();
     let leaves: Vec<Context> = (0..random.below(4))
         .map(|_| inner.with_cancel().0)
         .collect();
@@ -62,7 +73,8 @@ fn snapshots_of_a_tree_in_use_hold_what_they_promise() {
                     let mut random = Random::new(seed);
                     let mut rounds = 0;
                     while !over.load(SeqCst) {
-                        disturb(&kept[random.below(8)], &mut random);
+                        let [one, other] = [(); 2].map(|()| random.below(8));
+                        disturb(&kept[one], &kept[other], &mut random);
                         rounds += 1;
                     }
                     rounds

@@ -145,6 +145,7 @@ pub struct Node {
     origin: Option<Id>,
     orphaned: bool,
     children: usize,
+    links: usize,
     waiters: usize,
     callbacks: usize,
 }
@@ -186,16 +187,16 @@ impl Node {
         self.state
     }
 
-    /// The context at which the cancel began; `None` for a live one.
-    ///
-    /// Of a cancel that came through a [link](Context::link), the linked context:
-    /// what is behind is another tree's.
+    /// The context at which the cancel began, as
+    /// [`CancelError::origin`](crate::CancelError::origin); `None` for a live
+    /// one.
     #[must_use]
     pub fn origin(&self) -> Option<Id> {
         self.origin
     }
 
-    /// Whether nobody held it any more: it lives for what is below it.
+    /// Whether nobody held it any more: it lives for what is below it, or
+    /// linked to it.
     #[must_use]
     pub fn is_orphaned(&self) -> bool {
         self.orphaned
@@ -205,6 +206,13 @@ impl Node {
     #[must_use]
     pub fn children(&self) -> usize {
         self.children
+    }
+
+    /// How many contexts elsewhere have it as a further parent, by
+    /// [`Context::link`], and are not done.
+    #[must_use]
+    pub fn links(&self) -> usize {
+        self.links
     }
 
     /// How many tasks and threads waited for it to be done.
@@ -238,6 +246,7 @@ impl Node {
             origin: row.end.map(|(_, origin)| origin),
             orphaned: !row.held,
             children: row.children,
+            links: row.links,
             waiters: row.listening.waiters,
             callbacks: row.listening.callbacks,
         }
@@ -255,7 +264,7 @@ impl Node {
 /// One line a context, children indented below their parent: the name, or what
 /// made it, then the id. A done one says `cancelled` or `deadline exceeded`; one
 /// that nobody holds any more, but something below it, says `orphaned`; then the
-/// numbers of waiters and callbacks. Line breaks and other control characters in a name are
+/// numbers of links to it, waiters and callbacks. Line breaks and other control characters in a name are
 /// escaped. Lines more than 32 levels down are indented no further, and begin
 /// with their depth in brackets.
 ///
@@ -381,14 +390,19 @@ impl Context {
     /// |---|---|
     /// | done before the call | that it is done |
     /// | cancelled meanwhile, itself or above it | maybe that it is done |
-    /// | done by a cancel that began above it | so; and where it began, if shown, is shown done too |
+    /// | done by a cancel from above | so; and all above it, up to where that began, say so too |
+    /// | done by another parent, of a link | so; that parent may be shown as it was before |
     ///
     /// Counts and the rest are those of the moment at which the walk came by.
     /// `background` and `todo` keep no children and show only themselves.
     ///
-    /// Takes time and memory in proportion to what it shows, constant stack, and
-    /// runs no code of users. What others drop next to where it walks is freed
-    /// when it is through.
+    /// A link is shown below the context it was derived from; its other parents
+    /// count it.
+    ///
+    /// Takes time and memory in proportion to what it shows, and constant stack.
+    /// What others drop next to where it walks is freed when it is through. A
+    /// cancelled link is kept for that long; if others drop it meanwhile, what
+    /// users gave it is dropped by this call.
     ///
     /// # Memory ordering
     ///

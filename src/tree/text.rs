@@ -24,7 +24,11 @@ impl Node {
         if self.orphaned {
             write!(out, "{between}orphaned")?;
         }
-        for (count, what) in [(self.waiters, "waiter"), (self.callbacks, "callback")] {
+        for (count, what) in [
+            (self.links, "link"),
+            (self.waiters, "waiter"),
+            (self.callbacks, "callback"),
+        ] {
             match count {
                 0 => {}
                 1 => write!(out, "{between}1 {what}")?,

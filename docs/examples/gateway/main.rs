@@ -9,15 +9,17 @@
 //! gateway                     cancelled by SIGINT, SIGTERM or the end of --for
 //! |- server
 //! |  `- connection            one for each socket
-//! |     `- request            cancelled when the client goes away
+//! |     `- request            cancelled when the client goes away;
+//! |        |                  carries the request's id as a value
 //! |        `- fan-out         cancelled when a backend fails;
 //! |                           watched by three to five sub-tasks
 //! `- load                     watched by every client of the load generator
 //! ```
 //!
-//! Where to look: `request.rs` for a request's life, `backends.rs` for work
-//! that stops when it is told to, `server.rs` for connections and draining,
-//! `why.rs` for the causes.
+//! Where to look: `request.rs` for a request's life, its id and the log of its
+//! cancels, `backends.rs` for work that stops when it is told to, `server.rs`
+//! for connections and draining, `why.rs` for the causes, `report.rs` for the
+//! look at the live tree.
 
 mod backends;
 mod histogram;
@@ -53,6 +55,9 @@ use why::Why;
 /// is given to drain, so that a connection is the first to give up.
 const HARD_LIMIT: Duration = Duration::from_secs(3);
 
+/// Lines of the live tree that are shown, once.
+const TREE_LINES: usize = 16;
+
 /// What every task of the server carries beside its context.
 #[derive(Clone)]
 struct Shared {
@@ -84,12 +89,18 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let verdict = runtime.block_on(run(&options));
+    let ended = runtime.block_on(run(&options));
     // Dropping the runtime would wait for its blocking threads without limit.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    match verdict {
-        Ok(Verdict::Clean) => ExitCode::SUCCESS,
-        Ok(Verdict::Inconsistent) => ExitCode::FAILURE,
+    match ended {
+        Ok((text, verdict)) => {
+            // A reader that closed the pipe has seen enough.
+            let _ = io::stdout().write_all(text.as_bytes());
+            match verdict {
+                Verdict::Clean => ExitCode::SUCCESS,
+                Verdict::Inconsistent => ExitCode::FAILURE,
+            }
+        }
         Err(error) => {
             report::note(&format!("gateway: {error}"));
             ExitCode::FAILURE
@@ -97,7 +108,8 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(options: &Options) -> Result<Verdict, String> {
+/// Serves until it is stopped; the report of it.
+async fn run(options: &Options) -> Result<(String, Verdict), String> {
     let address = (Ipv4Addr::LOCALHOST, options.port);
     let listener = TcpListener::bind(address)
         .await
@@ -117,8 +129,11 @@ async fn run(options: &Options) -> Result<Verdict, String> {
         _alive: alive,
     };
     report::note(&format!(
-        "gateway: serving http://{address}/search?q=1 to {} clients for {:?}; Ctrl-C stops it",
-        options.clients, options.length
+        "gateway: serving http://{address}/search?q=1 to {} clients for {:?}; Ctrl-C stops it\n\
+         gateway: of each kind of cancel the first {} are logged, all are counted",
+        options.clients,
+        options.length,
+        stats::SAMPLES,
     ));
     tokio::spawn(server::serve(listener, server.clone(), shared.clone()));
     for number in 0..options.clients {
@@ -126,7 +141,7 @@ async fn run(options: &Options) -> Result<Verdict, String> {
     }
     drop(shared);
 
-    let why = until_stopped(options.length, &server, &stats).await;
+    let why = until_stopped(options.length, &root, &server, &stats).await;
 
     let running = stats.subtasks.running();
     let cancelled_at = Instant::now();
@@ -142,15 +157,15 @@ async fn run(options: &Options) -> Result<Verdict, String> {
         drain_took: drained.then(|| cancelled_at.elapsed()),
         in_tree: root.live_children() + server.live_children() + load.live_children(),
     };
-    let (text, verdict) = report::render(&stats, &ending);
-    // A reader that closed the pipe has seen enough.
-    let _ = io::stdout().write_all(text.as_bytes());
-    Ok(verdict)
+    Ok(report::render(&stats, &ending))
 }
 
 /// Prints a line a second until the time is up or a signal comes; tells which.
-async fn until_stopped(length: Duration, server: &Context, stats: &Stats) -> Why {
+/// Also prints the live tree, once, while all are at work.
+async fn until_stopped(length: Duration, root: &Context, server: &Context, stats: &Stats) -> Why {
     const PACE: Duration = Duration::from_secs(1);
+    let mut look = std::pin::pin!(time::sleep(length.min(3 * PACE) / 2));
+    let mut looked = false;
     let mut time_up = std::pin::pin!(time::sleep(length));
     // Made once: a signal between two turns of the loop must not be lost.
     let mut signal = std::pin::pin!(signal());
@@ -159,6 +174,10 @@ async fn until_stopped(length: Duration, server: &Context, stats: &Stats) -> Why
     loop {
         tokio::select! {
             _ = tick.tick() => progress.line(stats, server.live_children()),
+            () = &mut look, if !looked => {
+                looked = true;
+                report::note(&report::tree(&root.tree(), TREE_LINES));
+            }
             () = &mut time_up => return Why::shutdown("time is up"),
             name = &mut signal => return Why::shutdown(name),
         }

@@ -5,13 +5,52 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use ctxtree::CancelError;
+use ctxtree::tree::{Node, Snapshot};
 
 use crate::histogram::Histogram;
+use crate::request::RequestId;
 use crate::stats::{Cancel, Stats};
 
 /// Prints to stderr; a closed stderr is no reason to stop.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// The line that tells of a request's cancel: reason, cause, where it began in
+/// the tree and in the source.
+pub(crate) fn cancel(id: RequestId, error: &CancelError) -> String {
+    let (origin, place) = (error.origin(), place(error));
+    format!("gateway: request {id}: {error} (began at {origin}, {place})")
+}
+
+/// The line that called cancel.
+pub(crate) fn place(error: &CancelError) -> String {
+    match error.location() {
+        Some(place) => {
+            let file = place.file().rsplit(['/', '\\']).next().unwrap_or_default();
+            format!("{file}:{}", place.line())
+        }
+        None => "(unknown)".to_owned(),
+    }
+}
+
+/// What lives right now, in `most` lines and one at either end.
+pub(crate) fn tree(tree: &Snapshot, most: usize) -> String {
+    let count = |of: fn(&Node) -> usize| tree.nodes().map(of).sum::<usize>();
+    let mut text = format!(
+        "gateway: the tree now: {} contexts, {} waiters, {} callbacks\n",
+        tree.nodes().len(),
+        count(Node::waiters),
+        count(Node::callbacks),
+    );
+    for line in tree.to_string().lines().take(most) {
+        text += &format!("  {line}\n");
+    }
+    match tree.nodes().len().saturating_sub(most) {
+        0 => text.truncate(text.trim_end().len()),
+        more => text += &format!("  ... and {more} more"),
+    }
+    text
 }
 
 #[derive(Default)]
@@ -93,8 +132,13 @@ fn write_report(
     row(out, requests.abandoned.get(), "abandoned by the client")?;
     row(out, requests.refused.get(), "refused at shutdown")?;
     row(out, requests.turned_away.get(), "turned away: no such page")?;
+    row(
+        out,
+        requests.late.get(),
+        "answered all the same, though cancelled meanwhile",
+    )?;
 
-    section(out, "requests cancelled: reason, where, cause")?;
+    section(out, "cancels of requests: reason, where, cause")?;
     for (cancel, count) in stats.cancels() {
         let Cancel {
             reason,
@@ -235,9 +279,12 @@ fn faults(stats: &Stats, ending: &Ending) -> Vec<String> {
         requests.ended(),
     );
     equal(
-        "requests cancelled and rows in the table",
-        requests.cancelled(),
+        "cancels logged and made",
         cancels,
+        requests.fan_outs_stopped.get()
+            + requests.abandoned.get()
+            + requests.refused.get()
+            + requests.late.get(),
     );
     equal(
         "sub-tasks started and ended",

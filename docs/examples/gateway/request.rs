@@ -1,11 +1,17 @@
 //! A request's life: a context under its connection's, a fan-out under that,
 //! an answer, and a client that may leave before it comes.
+//!
+//! The request's id is a value of its context, and so is at hand in all that
+//! works for it. Its cancels are logged by callbacks, whoever cancels.
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use ctxtree::{CancelError, CancelHandle, Context};
+use ctxtree::{CancelError, CancelHandle, Context, Key, Registration, Stop};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
@@ -13,6 +19,36 @@ use crate::Shared;
 use crate::backends::{self, Ended, Job};
 use crate::stats::Stats;
 use crate::why::Why;
+
+static REQUEST_ID: Key<RequestId> = Key::new("request id");
+
+/// What a request is called in the log, and in its answer's `x-request-id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestId(u64);
+
+impl RequestId {
+    fn next() -> RequestId {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        RequestId(1 + LAST.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The id of the request that `ctx` belongs to; 0 outside of one.
+    pub(crate) fn of(ctx: &Context) -> RequestId {
+        ctx.get(&REQUEST_ID).copied().unwrap_or(RequestId(0))
+    }
+
+    /// A context of a request that is new.
+    pub(crate) fn give(connection: &Context) -> (Context, CancelHandle) {
+        let request = connection.derive().name("request");
+        request.key(&REQUEST_ID, RequestId::next()).build()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// How a request ended while its client was there to be told.
 pub(crate) enum Outcome {
@@ -29,7 +65,7 @@ pub(crate) async fn answer(
     shared: Shared,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    let (ctx, handle) = connection.derive().name("request").build();
+    let (ctx, handle) = RequestId::give(&connection);
     let presence = Presence::new(handle, shared.stats.clone());
     let outcome = match query(&request) {
         Ok(query) => search(&ctx, query, &shared).await,
@@ -60,6 +96,7 @@ async fn search(request: &Context, query: u64, shared: &Shared) -> Outcome {
     // A context of its own, so that a failed backend stops its siblings and
     // leaves the request alive to answer.
     let (fan_out, siblings) = request.derive().name("fan-out").build();
+    let _log = log_failure(request, &fan_out, &shared.stats);
     let jobs = backends::plan(query);
     let asked = jobs.len();
     let (results, mut parts) = mpsc::channel(asked);
@@ -79,7 +116,9 @@ async fn search(request: &Context, query: u64, shared: &Shared) -> Outcome {
                 page += &format!("{}: {hits}\n", job.backend);
             }
             Err(Ended::Failed(failure)) => {
-                siblings.cancel_with(Why::backend_failed(failure));
+                if siblings.cancel_with(Why::backend_failed(failure)) {
+                    shared.stats.requests.fan_outs_stopped.add();
+                }
             }
             // Says no more than the context itself will, below.
             Err(Ended::Cancelled(_)) => {}
@@ -91,6 +130,20 @@ async fn search(request: &Context, query: u64, shared: &Shared) -> Outcome {
         Some(error) => Outcome::Refused(error),
         None => Outcome::TurnedAway(StatusCode::INTERNAL_SERVER_ERROR, "a sub-task was lost\n"),
     }
+}
+
+/// Logs the cancel that begins at the fan-out. One that comes from above is
+/// logged by the request.
+fn log_failure(request: &Context, fan_out: &Context, stats: &Arc<Stats>) -> Registration {
+    // A handle of the parent, which the fan-out keeps anyway. One of its own
+    // would keep the fan-out, and with it this callback, for ever.
+    let (request, stats) = (request.clone(), stats.clone());
+    let here = fan_out.id();
+    fan_out.after_cancel(move |error| {
+        if error.origin() == here {
+            stats.cancelled(RequestId::of(&request), error);
+        }
+    })
 }
 
 type Part = (Job, Result<u64, Ended>);
@@ -117,15 +170,26 @@ fn start(job: Job, ctx: Context, results: mpsc::Sender<Part>, shared: Shared) {
 ///
 /// `CancelHandle::drop_guard` is the same without a cause.
 struct Presence {
+    /// None: confirmed.
     handle: Option<CancelHandle>,
+    id: RequestId,
+    /// Logs the request's cancel, if there is one.
+    log: Registration,
     stats: Arc<Stats>,
 }
 
 impl Presence {
     fn new(handle: CancelHandle, stats: Arc<Stats>) -> Presence {
         stats.requests.begun.add();
+        let ctx = handle.context();
+        // The id and not the context, which would keep itself.
+        let id = RequestId::of(ctx);
+        let told = stats.clone();
+        let log = ctx.after_cancel(move |error| told.cancelled(id, error));
         Presence {
             handle: Some(handle),
+            id,
+            log,
             stats,
         }
     }
@@ -133,6 +197,12 @@ impl Presence {
     fn confirm(mut self, outcome: Outcome) -> Response<Full<Bytes>> {
         self.handle = None;
         let requests = &self.stats.requests;
+        match (&outcome, self.log.stop()) {
+            (Outcome::Refused(error), logged) => self.make_sure(logged, error),
+            (_, Stop::Prevented) => {}
+            // The cancel came when all was done.
+            (_, _) => requests.late.add(),
+        }
         let (status, text) = match outcome {
             Outcome::Served(page) => {
                 requests.served.add();
@@ -140,12 +210,10 @@ impl Presence {
             }
             Outcome::Failed(error) => {
                 requests.failed.add();
-                self.stats.cancelled(&error);
                 (StatusCode::BAD_GATEWAY, format!("{error}\n"))
             }
             Outcome::Refused(error) => {
                 requests.refused.add();
-                self.stats.cancelled(&error);
                 (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"))
             }
             Outcome::TurnedAway(status, why) => {
@@ -155,7 +223,18 @@ impl Presence {
         };
         let mut response = Response::new(Full::new(Bytes::from(text)));
         *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert("x-request-id", HeaderValue::from(self.id.0));
         response
+    }
+
+    /// Logs a cancel that stopping the callback kept it from logging: the
+    /// thread that cancels had marked the request, and not come to its callbacks
+    /// yet. `stop` tells, so it is done once, here or there.
+    fn make_sure(&self, logged: Stop, error: &CancelError) {
+        if logged == Stop::Prevented {
+            self.stats.cancelled(self.id, error);
+        }
     }
 }
 
@@ -173,7 +252,7 @@ impl Drop for Presence {
         });
         self.stats.requests.abandoned.add();
         if let Some(error) = handle.context().error() {
-            self.stats.cancelled(&error);
+            self.make_sure(self.log.stop(), &error);
         }
     }
 }

@@ -12,7 +12,11 @@ use ctxtree::CancelError;
 use crate::backends::Ended;
 use crate::histogram::{Histogram, micros};
 use crate::report;
+use crate::request::RequestId;
 use crate::why::Why;
+
+/// How many cancels of each kind are logged.
+pub(crate) const SAMPLES: u64 = 2;
 
 pub(crate) struct Stats {
     pub(crate) started: Instant,
@@ -48,6 +52,10 @@ pub(crate) struct Requests {
     pub(crate) refused: Counter,
     pub(crate) turned_away: Counter,
     pub(crate) abandoned: Counter,
+    /// Answered all the same, though a cancel came meanwhile.
+    pub(crate) late: Counter,
+    /// Fan-outs that a failed backend stopped.
+    pub(crate) fan_outs_stopped: Counter,
 }
 
 #[derive(Default)]
@@ -96,22 +104,28 @@ impl Stats {
         }
     }
 
-    pub(crate) fn cancelled(&self, error: &CancelError) {
+    /// Logs the first cancels of each kind, and counts them all. Called by the
+    /// thread that cancels.
+    pub(crate) fn cancelled(&self, id: RequestId, error: &CancelError) {
+        if self.count(error) <= SAMPLES {
+            report::note(&report::cancel(id, error));
+        }
+    }
+
+    /// Counts a cancel, and tells how many of its kind there were.
+    pub(crate) fn count(&self, error: &CancelError) -> u64 {
         let row = Cancel {
             reason: error.reason().to_string(),
             cause: match error.cause() {
                 Some(cause) => cause.to_string(),
                 None => "(none given)".to_owned(),
             },
-            place: match error.location() {
-                Some(place) => {
-                    let file = place.file().rsplit(['/', '\\']).next().unwrap_or_default();
-                    format!("{file}:{}", place.line())
-                }
-                None => "(unknown)".to_owned(),
-            },
+            place: report::place(error),
         };
-        *lock(&self.cancels).entry(row).or_default() += 1;
+        let mut cancels = lock(&self.cancels);
+        let count = cancels.entry(row).or_default();
+        *count += 1;
+        *count
     }
 
     /// All cancels of requests, the most frequent first.

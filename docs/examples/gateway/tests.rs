@@ -3,9 +3,15 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::backends;
+use ctxtree::Context;
+
 use crate::histogram::{Histogram, bucket, upper_edge};
 use crate::options::Options;
+use crate::report::{self, Verdict};
+use crate::request::RequestId;
+use crate::stats::{SAMPLES, Stats};
+use crate::why::Why;
+use crate::{backends, run};
 
 fn parse(line: &str) -> Result<Option<Options>, String> {
     Options::parse(line.split_whitespace().map(OsString::from))
@@ -74,4 +80,86 @@ fn a_query_asks_three_to_five_different_backends() {
         asked.dedup();
         assert!(asked.len() >= 3);
     }
+}
+
+#[test]
+fn a_request_and_all_below_it_know_its_id() {
+    let (connection, _end) = Context::background().with_cancel();
+    let (first, _) = RequestId::give(&connection);
+    let (second, _) = RequestId::give(&connection);
+    let (below, _) = first.derive().name("fan-out").build();
+    assert_eq!(RequestId::of(&below), RequestId::of(&first));
+    assert_ne!(RequestId::of(&first), RequestId::of(&second));
+    assert_eq!(RequestId::of(&connection).to_string(), "0");
+}
+
+#[test]
+fn a_cancel_is_logged_with_reason_cause_origin_and_place() {
+    let (connection, end) = Context::background().with_cancel();
+    let (request, _) = RequestId::give(&connection);
+    let line = line!() + 1;
+    end.cancel_with(Why::client_went_away());
+    let id = RequestId::of(&request);
+    assert_eq!(
+        report::cancel(id, &request.error().unwrap()),
+        format!(
+            "gateway: request {id}: context cancelled: client went away \
+             (began at {}, tests.rs:{line})",
+            connection.id(),
+        )
+    );
+}
+
+#[test]
+fn cancels_of_one_kind_are_one_row() {
+    let stats = Stats::new();
+    for count in 1..=SAMPLES + 1 {
+        let (request, end) = Context::background().with_cancel();
+        end.cancel_with(Why::client_went_away());
+        assert_eq!(stats.count(&request.error().unwrap()), count);
+    }
+    let (request, end) = Context::background().with_cancel();
+    end.cancel_with(Why::handler_panicked());
+    assert_eq!(stats.count(&request.error().unwrap()), 1);
+    let rows = stats.cancels();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(
+        (rows[0].0.cause.as_str(), rows[0].1),
+        ("client went away", SAMPLES + 1)
+    );
+}
+
+#[test]
+fn a_large_tree_is_shown_in_part() {
+    let (root, _stop) = Context::background().derive().name("root").build();
+    let below: Vec<_> = (0..9).map(|_| root.with_cancel()).collect();
+    let _log = root.after_cancel(|_| ());
+    let text = report::tree(&root.tree(), 4);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[0],
+        "gateway: the tree now: 10 contexts, 0 waiters, 1 callbacks"
+    );
+    assert!(lines[1].starts_with("  root #"), "{text}");
+    assert_eq!((lines.len(), lines[5]), (6, "  ... and 6 more"));
+    drop(below);
+    let text = report::tree(&root.tree(), 4);
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(!text.ends_with('\n'));
+}
+
+// Every cancel is logged once, everything that began has ended, nothing is left.
+#[test]
+fn a_short_run_is_clean() {
+    let options = Options {
+        length: Duration::from_millis(400),
+        clients: 24,
+        port: 0,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let (text, verdict) = runtime.unwrap().block_on(run(&options)).unwrap();
+    assert!(verdict == Verdict::Clean, "{text}");
+    assert!(text.contains("shutdown: time is up"), "{text}");
 }

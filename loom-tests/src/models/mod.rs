@@ -68,6 +68,8 @@ models! {
     snapshot::snapshot_vs_detach, 2, 2, Kept, "what is reaped under it is not freed, what is kept is shown (V23, L6)";
     snapshot::snapshot_vs_orphan, 3, 1, Kept, "what is kept below a middle that loses its handles is shown (V23, N2)";
     snapshot::snapshot_vs_listeners_dropped, 2, 2, Kept, "a wait and a callback that go while they are counted are not freed (L6)";
+    snapshot::snapshot_vs_link, 2, 2, Kept, "a link that another parent cancels is shown with that one as origin (V21, V23)";
+    snapshot::snapshot_vs_link_drop, 2, 2, Kept, "its record is not read when it is gone (S4, N7)";
     wait::wait_vs_cancel, 2, 2, Kept, "a wait that starts around a cancel ends (V16, T6)";
     wait::wait_vs_cancel_of_the_parent, 2, 2, Kept, "so does one on a child (P45)";
     wait::two_waits_vs_cancel, 3, 1, Kept, "so do two from two threads";

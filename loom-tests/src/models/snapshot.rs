@@ -135,3 +135,36 @@ pub(crate) fn snapshot_vs_listeners_dropped() {
     assert_eq!(count(&root.tree()), (1, 0));
     drop(kept);
 }
+
+pub(crate) fn snapshot_vs_link() {
+    let (root, _cancel) = root();
+    let (other, cancel_other) = Context::background().with_cancel();
+    let (linked, _) = root.link([&other]);
+    let (looked, expected) = (root.clone(), other.id());
+    let (tree, ()) = race(
+        move || looked.tree(),
+        move || assert!(cancel_other.cancel_with("why")),
+    );
+    let [top, link] = [0, 1].map(|place| tree.nodes().nth(place).expect("kept"));
+    assert!(top.state() == State::Live, "down only");
+    let origin = (link.state() != State::Live).then_some(expected);
+    assert_eq!(link.origin(), origin, "that of the other parent");
+    drop((linked, other));
+}
+
+pub(crate) fn snapshot_vs_link_drop() {
+    let (root, _cancel) = root();
+    let (other, cancel_other) = Context::background().with_cancel();
+    let (linked, _) = root.link([&other]);
+    let below = child(&linked);
+    drop(linked);
+    assert!(cancel_other.cancel_with("why"));
+    let (looked, expected) = (root.clone(), other.id());
+    let (tree, ()) = race(move || looked.tree(), move || drop(below));
+    check(&tree);
+    for node in tree.nodes().skip(1) {
+        assert_eq!(node.origin(), Some(expected));
+    }
+    assert_eq!(root.tree().nodes().len(), 1);
+    drop(other);
+}
