@@ -95,7 +95,10 @@ impl Shared {
         };
         match random.below(100) {
             0..25 => {
-                let pair = ctx.with_cancel();
+                let pair = match self.pick(random) {
+                    Some((other, _)) if random.below(2) == 0 => ctx.link([&other]),
+                    _ => ctx.with_cancel(),
+                };
                 let mut nodes = self.nodes.lock().unwrap();
                 let at = random.below(nodes.len());
                 let gone = if nodes.len() < 50 {
@@ -153,8 +156,8 @@ impl Shared {
 /// How deep callbacks act from within callbacks.
 const DEPTH: usize = 2;
 
-// V13, V15, G109, P2, P3, P24 to P26, P37 to P40: whatever threads and the
-// callbacks themselves register, stop, join, drop, cancel and derive: each runs
+// V13, V15, V21, G109, P2, P3, P24 to P26, P37 to P40: whatever threads and the
+// callbacks themselves register, stop, join, drop, cancel, link and derive: each runs
 // once or is prevented once, and what it holds is dropped once.
 #[test]
 fn every_callback_of_a_random_mix_resolves_once() {

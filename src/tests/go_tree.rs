@@ -1,5 +1,6 @@
 //! What Go's contexts, and those of Go-like crates, are asked about the tree.
 
+use super::foreign::Token;
 use super::tools::{Wakes, alone, in_time, peek, poll, start};
 use crate::{CancelHandle, Cause, Context, FutureExt, Reason};
 use std::io;
@@ -340,12 +341,16 @@ fn no_operation_starts_a_thread() {
         let mut waits = [&top, &child, &named, &below].map(Context::cancelled);
         assert!(waits.iter_mut().all(|wait| peek(wait).is_pending()));
         named.after_cancel(|_| ()).detach();
+        let (linked, _keep) = below.link([&named]);
+        let (foreign, _keep) = linked.from_source(Token::default());
+        assert!(top.tree().nodes().count() > 1);
         let registration = below.after_cancel(|_| ());
         assert!(below.wait_timeout(Duration::from_millis(1)).is_none());
         assert_eq!(threads(), before);
         cancel_named.cancel();
         handle.cancel_with("all");
         child.wait();
+        assert!(linked.is_cancelled() && foreign.is_cancelled());
         child.after_cancel(|_| ()).detach();
         registration.stop_and_join();
         let (late, _keep) = child.with_cancel();

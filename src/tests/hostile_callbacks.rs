@@ -1,5 +1,6 @@
 //! Callbacks that panic, come back in, block, and stop each other.
 
+use super::foreign::Token;
 use super::tools::{OnDrop, alone, in_time, message, on_wake, once, peek, poll, start};
 use crate::{CancelHandle, Context, Registration, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,6 +40,9 @@ fn use_the_tree(nodes: &[Pair]) {
         let (child, cancel_child) = ctx.with_cancel();
         let (named, _) = child.derive().name("inside").value(1_u8).build();
         let (under, cancel_under) = named.with_value(2_u16).without_cancel().with_cancel();
+        let token = Token::default();
+        let (linked, _) = under.link([&child, ctx]);
+        let (foreign, _) = linked.from_source(token.clone());
         let kept = child.after_cancel(count());
         let stopped = under.after_cancel(count());
         under.after_cancel(count()).detach();
@@ -49,6 +53,8 @@ fn use_the_tree(nodes: &[Pair]) {
         assert_eq!(stopped.stop(), Stop::Prevented);
         assert!(cancel_under.cancel_with("under"));
         assert!(peek(&mut wait).is_ready());
+        token.cancel(None);
+        assert!(linked.is_cancelled() && foreign.is_cancelled());
         cancel_child.cancel();
         assert_eq!(kept.stop_and_join(), Stop::Finished);
         assert!(runs.load(SeqCst) >= 2);
@@ -56,6 +62,7 @@ fn use_the_tree(nodes: &[Pair]) {
         assert!(child.wait().origin() != under.wait().origin());
         let _ = (ctx.live_children(), ctx.id(), ctx.reason(), ctx.cause());
         let _ = (ctx.check(), format!("{ctx:?} {named} {handle:?} {kept:?}"));
+        assert!(!ctx.tree().to_string().is_empty());
         drop(handle.clone().drop_guard().disarm());
     }
     for (ctx, handle) in nodes {

@@ -1,11 +1,12 @@
 //! Layers of every kind in every order.
 //!
 //! What goes wrong in other libraries goes wrong where kinds of layers meet. So
-//! every chain of four layers of six kinds is built, cancelled at every place
+//! every chain of four layers of seven kinds is built, cancelled at every place
 //! where it can be, and compared with what a list of layers says.
 
+use super::foreign::Token;
 use super::tools::{Wakes, peek, poll};
-use crate::{CancelHandle, Context, Key};
+use crate::{CancelHandle, Context, Id, Key};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -18,41 +19,101 @@ struct Typed(usize);
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Layer {
     Cancel,
-    Named,
     Type,
     Key,
     Both,
     Shield,
+    Link,
+    Source,
 }
-use Layer::{Both, Cancel, Named, Shield, Type};
+use Layer::{Both, Cancel, Link, Shield, Source, Type};
 
-const KINDS: [Layer; 6] = [Cancel, Named, Type, Layer::Key, Both, Shield];
+const KINDS: [Layer; 7] = [Cancel, Type, Layer::Key, Both, Shield, Link, Source];
+
+/// What else a layer is cancelled by.
+enum Other {
+    Linked(CancelHandle),
+    Foreign(Token),
+}
+
+/// One layer of a chain.
+struct Node {
+    ctx: Context,
+    handle: Option<CancelHandle>,
+    other: Option<Other>,
+}
 
 impl Layer {
-    fn derive(self, from: &Context, depth: usize) -> (Context, Option<CancelHandle>) {
-        let pair = |(ctx, handle)| (ctx, Some(handle));
-        match self {
-            Cancel => pair(from.with_cancel()),
-            Named => pair(from.derive().name("named").build()),
-            Type => (from.with_value(Typed(depth)), None),
-            Layer::Key => (from.with_key(&DEPTH, depth), None),
-            Both => pair(from.derive().value(Typed(depth)).key(&DEPTH, depth).build()),
-            Shield => (from.without_cancel(), None),
+    fn derive(self, from: &Context, depth: usize) -> Node {
+        let mut other = None;
+        let (ctx, handle) = match self {
+            Cancel => from.with_cancel(),
+            Both => {
+                let derive = from.derive().name("both").value(Typed(depth));
+                derive.key(&DEPTH, depth).build()
+            }
+            Link => {
+                let (ctx, handle) = Context::todo().with_value(Typed(99)).with_cancel();
+                let link = from.link([&ctx]);
+                other = Some(Other::Linked(handle));
+                link
+            }
+            Source => {
+                let token = Token::default();
+                other = Some(Other::Foreign(token.clone()));
+                from.from_source(token)
+            }
+            Type | Layer::Key | Shield => {
+                let ctx = match self {
+                    Type => from.with_value(Typed(depth)),
+                    Shield => from.without_cancel(),
+                    _ => from.with_key(&DEPTH, depth),
+                };
+                return Node {
+                    ctx,
+                    handle: None,
+                    other,
+                };
+            }
+        };
+        Node {
+            ctx,
+            handle: Some(handle),
+            other,
         }
     }
 
     fn has_handle(self) -> bool {
-        matches!(self, Cancel | Named | Both)
+        matches!(self, Cancel | Both | Link | Source)
     }
 
     fn part(self) -> &'static str {
         match self {
             Cancel => ".with_cancel",
-            Named => ".named",
             Type => concat!(".with_value(", module_path!(), "::Typed)"),
             Layer::Key => ".with_key(depth)",
-            Both => ".derive",
+            Both => ".both",
             Shield => ".without_cancel",
+            Link => ".link(1)",
+            Source => ".from_source(ctxtree::tests::foreign::Token)",
+        }
+    }
+}
+
+/// Where a chain is cancelled.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    Above,
+    Own(usize),
+    Other(usize),
+}
+
+impl Cut {
+    /// The layer that is cancelled; `None`: above all.
+    fn depth(self) -> Option<usize> {
+        match self {
+            Cut::Above => None,
+            Cut::Own(depth) | Cut::Other(depth) => Some(depth),
         }
     }
 }
@@ -60,7 +121,7 @@ impl Layer {
 /// A chain of layers below a context that can be cancelled.
 struct Chain {
     layers: Vec<Layer>,
-    nodes: Vec<(Context, Option<CancelHandle>)>,
+    nodes: Vec<Node>,
 }
 
 impl Chain {
@@ -69,13 +130,30 @@ impl Chain {
         let mut at = top.clone();
         for (depth, layer) in layers.iter().enumerate() {
             let node = layer.derive(&at, depth);
-            at = node.0.clone();
+            at = node.ctx.clone();
             nodes.push(node);
         }
         Chain {
             layers: layers.to_vec(),
             nodes,
         }
+    }
+
+    /// Cancels; the origin to be told.
+    fn cancel(&self, cut: Cut, top: &CancelHandle) -> Id {
+        let handle = match cut {
+            Cut::Above => top,
+            Cut::Own(depth) => self.nodes[depth].handle.as_ref().unwrap(),
+            Cut::Other(depth) => match self.nodes[depth].other.as_ref().unwrap() {
+                Other::Linked(handle) => handle,
+                Other::Foreign(token) => {
+                    token.cancel(Some("cut".into()));
+                    return self.nodes[depth].ctx.id();
+                }
+            },
+        };
+        assert!(handle.cancel_with("cut"));
+        handle.context().id()
     }
 
     /// The nearest of `kinds` at or above `depth`.
@@ -91,18 +169,19 @@ impl Chain {
 
     fn check_what_never_changes(&self) {
         let mut path = String::from("background.with_cancel");
-        for (depth, (ctx, _)) in self.nodes.iter().enumerate() {
+        for (depth, node) in self.nodes.iter().enumerate() {
+            let ctx = &node.ctx;
             let typed = self.nearest(depth, &[Type, Both]);
             let keyed = self.nearest(depth, &[Layer::Key, Both]);
             assert_eq!(ctx.value::<Typed>().map(|typed| typed.0), typed);
             assert_eq!(ctx.get(&DEPTH).copied(), keyed);
             path.push_str(self.layers[depth].part());
             assert_eq!(ctx.to_string(), path);
-            let named = self.layers[depth] == Named;
-            assert_eq!(ctx.name(), named.then_some("named"));
+            let named = self.layers[depth] == Both;
+            assert_eq!(ctx.name(), named.then_some("both"));
             let with_handle = self.layers[depth].has_handle();
             let cancelable = with_handle || self.reaches(None, depth);
-            let above = self.nearest(depth, &[Cancel, Named, Both]);
+            let above = self.nearest(depth, &[Cancel, Both, Link, Source]);
             let cancelable = cancelable || above.is_some_and(|i| self.reaches(Some(i), depth));
             assert_eq!(ctx.is_cancelable(), cancelable, "{:?}", self.layers);
         }
@@ -117,20 +196,29 @@ fn chains() -> impl Iterator<Item = Vec<Layer>> {
     })
 }
 
-// D1, D2, D5, D12, C1, C2, C10, C13, G23, G25, G64, G101, G118: values, names
+// D1, D2, D5, D12, G117, G139, C1, C2, C10, C13, G23, G25, G64, G101, G118: values, names
 // and paths are read through every layer, before and after; a cancel goes
 // through all layers but a shield, wakes and calls whoever waits below, and
 // nobody else.
 #[test]
 fn layers_in_every_order_hide_nothing_from_each_other() {
     for layers in chains() {
-        let cuts = (0..layers.len()).filter(|&i| layers[i].has_handle());
-        for cut in std::iter::once(None).chain(cuts.map(Some)) {
+        let mut cuts = vec![Cut::Above];
+        for (depth, layer) in layers.iter().enumerate() {
+            if layer.has_handle() {
+                cuts.push(Cut::Own(depth));
+            }
+            if matches!(layer, Link | Source) {
+                cuts.push(Cut::Other(depth));
+            }
+        }
+        for cut in cuts {
             let (top, handle) = Context::background().with_cancel();
             let chain = Chain::new(&top, &layers);
             let calls = Arc::new([const { AtomicUsize::new(0) }; 4]);
             let mut waits: Vec<_> = (chain.nodes.iter().enumerate())
-                .map(|(depth, (ctx, _))| {
+                .map(|(depth, node)| {
+                    let ctx = &node.ctx;
                     let calls = calls.clone();
                     ctx.after_cancel(move |_| {
                         calls[depth].fetch_add(1, Relaxed);
@@ -143,22 +231,19 @@ fn layers_in_every_order_hide_nothing_from_each_other() {
                 })
                 .collect();
             chain.check_what_never_changes();
-            let handle = match cut {
-                None => &handle,
-                Some(cut) => chain.nodes[cut].1.as_ref().unwrap(),
-            };
-            assert!(handle.cancel_with("cut"));
-            assert_eq!(top.is_cancelled(), cut.is_none());
-            for (depth, (ctx, _)) in chain.nodes.iter().enumerate() {
+            let origin = chain.cancel(cut, &handle);
+            assert_eq!(top.is_cancelled(), cut.depth().is_none());
+            for (depth, node) in chain.nodes.iter().enumerate() {
+                let ctx = &node.ctx;
                 let (wakes, wait) = &mut waits[depth];
-                let done = chain.reaches(cut, depth);
-                assert_eq!(ctx.is_cancelled(), done, "{layers:?} cut {cut:?}");
+                let done = chain.reaches(cut.depth(), depth);
+                assert_eq!(ctx.is_cancelled(), done, "{layers:?} {cut:?}");
                 assert_eq!(wakes.count(), usize::from(done));
                 assert_eq!(calls[depth].load(Relaxed), usize::from(done));
                 assert_eq!(peek(wait).is_ready(), done);
                 assert_eq!(ctx.check().is_err(), done);
                 if let Some(error) = ctx.error() {
-                    assert_eq!(error.origin(), handle.context().id());
+                    assert_eq!(error.origin(), origin);
                     assert_eq!(error.cause().unwrap().to_string(), "cut");
                 }
                 // What is derived now is as its parent is.
@@ -179,7 +264,7 @@ fn layers_in_every_order_outlive_their_handles() {
         for leaf_first in [false, true] {
             let (top, handle) = Context::background().with_cancel();
             let mut chain = Chain::new(&top, &layers);
-            let (leaf, _) = chain.nodes.last().unwrap().clone();
+            let leaf = chain.nodes.last().unwrap().ctx.clone();
             if leaf_first {
                 while chain.nodes.pop().is_some() {}
             } else {

@@ -30,6 +30,7 @@ mod lifetime;
 mod link_graphs;
 mod links;
 mod memory;
+mod odd_shapes;
 mod overflow;
 mod promises;
 mod run;
