@@ -70,12 +70,15 @@ tests! {
     wait_drops_vs_cancel
     wait_repoll_vs_cancel
     wait_and_last_handle_vs_cancel
+    wait_and_reaped_handle_vs_cancel
+    repolled_wait_and_reaped_handle_vs_cancel
     wait_vs_two_cancels
     callback_vs_cancel
     callback_vs_cancel_of_the_parent
     stop_vs_cancel
     stops_vs_cancel
     stop_vs_stop
+    stop_vs_reaping_stop
     stop_vs_last_handle
     stops_vs_last_handle
     detached_vs_last_handle_vs_cancel

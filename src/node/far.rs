@@ -28,7 +28,7 @@
 //! Models: `link_vs_cancel`, `link_drop_vs_cancel`, `source_vs_drop`.
 
 use super::Node;
-use crate::sync::Ordering::{AcqRel, Relaxed};
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicPtr, AtomicU32, Cell, Site, memory};
 use std::ptr::{NonNull, null_mut};
 
@@ -91,9 +91,8 @@ impl Ties {
     pub(crate) unsafe fn tie(&self, knots: Knots) -> Option<Knots> {
         // SAFETY: the constructor's (F2).
         unsafe { self.knots.set(memory::alloc(knots).as_ptr()) };
-        // Release: publishes the knots; meets the Acquire in `cut`. Acquire: all
-        // that the one who cut them did not do is ours.
-        let before = self.state.fetch_or(TIED, AcqRel, Site::Tie);
+        // Release: publishes the knots; meets the Acquire in `cut`.
+        let before = self.state.fetch_or(TIED, Release, Site::Tie);
         // SAFETY: cut before they were tied: the constructor's (F2).
         (before & CUT != 0).then(|| unsafe { self.take() })
     }
@@ -101,9 +100,8 @@ impl Ties {
     /// Cuts them. What was tied is for the caller to drop, if anything: outside
     /// everything, as it runs user's code.
     pub(crate) fn cut(&self) -> Option<Knots> {
-        // Acquire: shows the knots; meets the Release in `tie`. Release: that
-        // they are the constructor's to take.
-        let before = self.state.fetch_or(CUT, AcqRel, Site::Cut);
+        // Acquire: shows the knots; meets the Release in `tie`.
+        let before = self.state.fetch_or(CUT, Acquire, Site::Cut);
         // SAFETY: we are the first to cut what was tied (F2).
         (before == TIED).then(|| unsafe { self.take() })
     }

@@ -189,7 +189,7 @@ impl Callback {
     /// Called once, by the registration, which does not use it again.
     pub(crate) unsafe fn gone(at: NonNull<Callback>) {
         // SAFETY: by the caller.
-        unsafe { Self::give_up(at, GONE, Site::FateGone) };
+        unsafe { Self::give_up(at, GONE) };
     }
 
     /// The lane lets it go.
@@ -199,7 +199,7 @@ impl Callback {
     /// No walk can come to it (L6).
     pub(super) unsafe fn unlinked(at: NonNull<Callback>) {
         // SAFETY: by the caller.
-        unsafe { Self::give_up(at, UNLINKED, Site::FateLaneGone) };
+        unsafe { Self::give_up(at, UNLINKED) };
     }
 
     /// Gives a hold up, and frees the cell if it was the last (W3).
@@ -207,13 +207,17 @@ impl Callback {
     /// # Safety
     ///
     /// The hold is the caller's, who does not use the cell again.
-    unsafe fn give_up(at: NonNull<Callback>, hold: u32, site: Site) {
+    unsafe fn give_up(at: NonNull<Callback>, hold: u32) {
         // SAFETY: held by the caller.
         let callback = unsafe { at.as_ref() };
         let does = callback.does;
         // AcqRel: what we did with it comes before the free, and if that is
         // ours to do, after all the others did. They meet each other.
-        let fate = callback.listener.fate.fetch_add(hold, AcqRel, site) | hold;
+        let before = callback
+            .listener
+            .fate
+            .fetch_add(hold, AcqRel, Site::FateHold);
+        let fate = before | hold;
         let on_chain = fate & (CLAIMED | RELEASED) == CLAIMED;
         if fate & (GONE | UNLINKED) == GONE | UNLINKED && !on_chain {
             // SAFETY: the last hold (W3).
@@ -312,6 +316,6 @@ struct Release(NonNull<Callback>);
 impl Drop for Release {
     fn drop(&mut self) {
         // SAFETY: the chain's hold, given up once.
-        unsafe { Callback::give_up(self.0, RELEASED, Site::FateChainGone) };
+        unsafe { Callback::give_up(self.0, RELEASED) };
     }
 }

@@ -116,6 +116,16 @@ pub(crate) fn stop_vs_stop() {
     fate.check(0);
 }
 
+pub(crate) fn stop_vs_reaping_stop() {
+    let (root, _cancel) = root();
+    let fates = [Fate::new(), Fate::new()];
+    let [one, two] = [0, 1].map(|n: usize| root.after_cancel(fates[n].callback()));
+    // Whoever comes second unlinks both.
+    race(move || drop(one), move || drop(two));
+    fates.iter().for_each(|fate| fate.check(0));
+    drop(root);
+}
+
 pub(crate) fn stop_vs_last_handle() {
     let (root, _cancel) = root();
     let child = root.with_cancel().0;

@@ -126,6 +126,42 @@ pub(crate) fn wait_and_last_handle_vs_cancel() {
     assert_eq!(Arc::strong_count(&seen), 1, "no waker is left behind");
 }
 
+/// A wait, polled with each of so many wakers, goes with its context, which is
+/// reaped at once.
+fn reaped_wait_vs_cancel(polls: usize) {
+    let (root, cancel) = root();
+    let child = root.with_cancel().0;
+    // With it there are enough dead children for somebody to reap.
+    drop(root.with_cancel());
+    let mut wait = child.clone().cancelled_owned();
+    let mut seen = Vec::new();
+    for _ in 0..polls {
+        let wakes = Wakes::new();
+        assert!(!poll(&mut wait, &wakes));
+        seen.push(wakes);
+    }
+    race(
+        move || {
+            drop(wait);
+            drop(child);
+        },
+        move || assert!(cancel.cancel()),
+    );
+    drop(root);
+    for wakes in seen {
+        assert!(wakes.count() <= 1);
+        assert_eq!(Arc::strong_count(&wakes), 1, "no waker is left behind");
+    }
+}
+
+pub(crate) fn wait_and_reaped_handle_vs_cancel() {
+    reaped_wait_vs_cancel(1);
+}
+
+pub(crate) fn repolled_wait_and_reaped_handle_vs_cancel() {
+    reaped_wait_vs_cancel(2);
+}
+
 pub(crate) fn wait_vs_two_cancels() {
     let (root, cancel) = root();
     let child = root.with_cancel().0;
