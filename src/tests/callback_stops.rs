@@ -210,7 +210,7 @@ fn at_once<T: Send + 'static>(bodies: Vec<Box<dyn FnOnce() -> T + Send>>) -> Vec
 fn a_callback_is_run_once_or_prevented_once() {
     in_time(|| {
         let (mut ran, mut prevented) = (0, 0);
-        for round in 0..3_000 {
+        for round in 0..2_000 {
             let (top, handle) = root();
             let ctx = if round % 2 == 0 {
                 top

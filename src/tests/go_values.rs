@@ -91,7 +91,7 @@ fn values_are_found_by_their_type() {
     assert_eq!(user.value::<User>(), Some(&User("ann")));
 }
 
-// G7 to G11, G118, D1, D2: among other layers. A value is a child, hides no
+// G7 to G11, G118, G120, D1, D2: among other layers. A value is a child, hides no
 // cancel and holds none up; values are read through what can be cancelled and
 // through shields; they stay when all is done.
 #[test]
