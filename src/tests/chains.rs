@@ -4,10 +4,10 @@
 //! When the first goes they all go: in a loop, whatever holds what.
 
 use super::tools::{OnDrop, cause_on_drop, on_small_stack, once};
-use crate::{CancelError, CancelHandle, Context, Stop};
+use crate::{CancelError, CancelHandle, CancelSource, Cause, Context, Stop};
 use std::sync::Arc;
 
-const LONG: usize = 100_000;
+const LONG: usize = 20_000;
 
 fn root() -> (Context, CancelHandle) {
     Context::background().with_cancel()
@@ -86,5 +86,70 @@ fn what_values_causes_and_callbacks_own_is_dropped_on_a_small_stack() {
         }
         held();
         assert_eq!(Arc::strong_count(&end), 1);
+    });
+}
+
+/// A source that owns something, and never fires.
+struct Owns<T>(T);
+
+impl<T: Send + Sync> CancelSource for Owns<T> {
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    fn error(&self) -> Option<Cause> {
+        None
+    }
+
+    fn on_cancel(&self, notify: Box<dyn FnOnce() + Send>) -> Box<dyn Send> {
+        Box::new(notify)
+    }
+}
+
+// V8, V21, P55: sources that own contexts with sources, and links in between:
+// the first is dropped, or cancelled and dropped.
+#[test]
+fn what_sources_own_is_dropped_on_a_small_stack() {
+    on_small_stack(|| {
+        for cancelled in [false, true] {
+            let end = Arc::new(());
+            let (mut ctx, mut handle) = Context::background().from_source(Owns(end.clone()));
+            for i in 0..LONG {
+                let below = if i % 2 == 0 {
+                    Context::background()
+                } else {
+                    Context::background().link([&ctx]).0
+                };
+                (ctx, handle) = below.from_source(Owns((ctx, handle)));
+            }
+            if cancelled {
+                assert!(handle.cancel());
+            }
+            drop((ctx, handle));
+            assert_eq!(Arc::strong_count(&end), 1);
+        }
+    });
+}
+
+// V8, V21: a chain of links that is dropped by the callback of its first.
+#[test]
+fn links_owned_by_callbacks_are_dropped_on_a_small_stack() {
+    on_small_stack(|| {
+        for cancelled in [false, true] {
+            let end = Arc::new(());
+            let (first, cancel_first) = root();
+            let mut ctx = first.clone();
+            for _ in 0..LONG {
+                let (next, _) = Context::background().link([&ctx]);
+                next.after_cancel(holds((ctx, end.clone()))).detach();
+                ctx = next;
+            }
+            if cancelled {
+                assert!(cancel_first.cancel());
+                assert_eq!(Arc::strong_count(&end), 1);
+            }
+            drop(ctx);
+            assert_eq!(Arc::strong_count(&end), 1);
+        }
     });
 }
