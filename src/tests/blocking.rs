@@ -1,8 +1,9 @@
 //! Waits that block a thread.
 
 use super::tools::{in_time, on_wake, poll, start};
-use crate::{CancelHandle, Context};
-use std::sync::mpsc;
+use crate::{CancelHandle, Context, Stop};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -160,5 +161,74 @@ fn a_wait_sees_what_the_canceller_did_before() {
             handle.cancel();
             assert_eq!(thread.join().unwrap(), 1);
         }
+    });
+}
+
+// G115: four threads wait on a condition variable; callbacks take its lock and
+// notify. No wake-up is lost, whenever the cancel comes.
+#[test]
+fn a_wait_on_a_condition_variable_ends_with_its_context() {
+    in_time(|| {
+        for round in 0..100 {
+            let (ctx, handle) = root();
+            let pair = Arc::new((Mutex::new(()), Condvar::new()));
+            let threads = [(); 4].map(|()| {
+                let (ctx, pair) = (ctx.clone(), pair.clone());
+                start(move || {
+                    let notify = pair.clone();
+                    let _registration = ctx.after_cancel(move |_| {
+                        let _held = notify.0.lock().unwrap();
+                        notify.1.notify_all();
+                    });
+                    let held = pair.0.lock().unwrap();
+                    let _held = pair.1.wait_while(held, |()| !ctx.is_cancelled()).unwrap();
+                    ctx.check().unwrap_err()
+                })
+            });
+            if round % 2 == 0 {
+                thread::yield_now();
+            }
+            handle.cancel_with("enough");
+            for thread in threads {
+                assert_eq!(
+                    thread.join().unwrap().cause().unwrap().to_string(),
+                    "enough"
+                );
+            }
+        }
+    });
+}
+
+// G116: a thread that reads from a socket is released by a callback, which
+// must have ended before the socket may be used again.
+#[test]
+fn a_blocked_read_ends_with_its_context() {
+    use std::io::Read;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    in_time(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        let (ctx, handle) = root();
+        let (begins, has_begun) = mpsc::channel();
+        let reader = start(move || {
+            let cut = stream.try_clone().unwrap();
+            let ended = Arc::new(AtomicBool::new(false));
+            let ends = ended.clone();
+            let registration = ctx.after_cancel(move |_| {
+                cut.shutdown(Shutdown::Read).unwrap();
+                thread::sleep(Duration::from_millis(5));
+                ends.store(true, Relaxed);
+            });
+            begins.send(()).unwrap();
+            let read = stream.read(&mut [0]).unwrap();
+            assert_eq!((read, registration.stop_and_join()), (0, Stop::Finished));
+            assert!(ended.load(Relaxed));
+            ctx.check()
+        });
+        has_begun.recv().unwrap();
+        handle.cancel_with("hang up");
+        let error = reader.join().unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "context cancelled: hang up");
     });
 }

@@ -297,7 +297,7 @@ fn child_attached_during_cancel_is_cancelled() {
     });
 }
 
-// V5, G20: n children made before the cancel and m racing it.
+// V5, G20, P4: n children made before the cancel and m racing it.
 #[test]
 fn all_children_before_and_during_a_cancel_are_done() {
     in_time(|| {

@@ -31,7 +31,7 @@ impl Write for Sink {
     }
 }
 
-// V8, G31, P62: derive, cancel from the root, wake, ask.
+// V8, G31, P62, I5, D9: derive, cancel from the root, wake, ask.
 #[test]
 fn a_deep_chain_is_cancelled_on_a_small_stack() {
     let _one_by_one = big();
@@ -119,7 +119,7 @@ fn a_deep_done_chain_with_shields_is_dropped_on_a_small_stack() {
     });
 }
 
-// V8, V9: wide.
+// V8, V9, I5: wide.
 #[test]
 fn a_million_children_are_cancelled_and_dropped() {
     let _one_by_one = big();

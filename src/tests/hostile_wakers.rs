@@ -403,7 +403,7 @@ fn a_waker_may_block_until_another_thread_has_used_the_tree() {
     });
 }
 
-// V15, P25: a waker registers waits and children on the context being
+// V15, P25, P19: a waker registers waits and children on the context being
 // cancelled: they are ready and done at once, so it ends.
 #[test]
 fn what_a_waker_registers_on_the_cancelled_context_is_ready() {

@@ -26,7 +26,7 @@ fn assert_nothing_left() {
     assert_eq!(model::live_objects(), 0);
 }
 
-// V9, V10, P47, G26: many short children, one by one.
+// V9, V10, P47, G26, D9: many short children, one by one.
 #[test]
 fn a_million_short_children_leave_a_few_dead() {
     in_time(|| {

@@ -3,17 +3,36 @@
 //! The numbers in the comments are those of the promises and of the
 //! conformance cases that a test stands for.
 
+mod allocations;
 mod auto_traits;
 mod blocking;
+mod bridges;
+mod callback_stops;
+mod callback_stress;
 mod cancel;
 mod causes;
+mod chains;
+mod conformance_table;
 mod depth;
 mod display;
+mod flat_memory;
+mod foreign;
+mod go_callbacks;
+mod go_sources;
+mod go_tree;
+mod go_values;
+mod hostile_callbacks;
+mod hostile_links;
+mod hostile_sources;
 mod hostile_wakers;
 mod layering;
+mod layers;
 mod lifetime;
+mod link_graphs;
+mod links;
 mod memory;
 mod mixed;
+mod odd_shapes;
 mod overflow;
 #[cfg(feature = "internal-model")]
 mod programs;

@@ -7,7 +7,7 @@ const MODELS: &str = include_str!("../../loom-tests/src/models/mod.rs");
 const NOT_YET: [usize; 3] = [18, 19, 22];
 
 /// The names in backquotes of one cell.
-fn names(cell: &str) -> Vec<&str> {
+pub(super) fn names(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
@@ -43,19 +43,22 @@ fn faults(
     faults
 }
 
+/// The source of a module of tests; nothing if there is none.
+pub(super) fn test_source(module: &str) -> String {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = root.join("src/tests").join(format!("{module}.rs"));
+    std::fs::read_to_string(file).unwrap_or_default()
+}
+
 fn is_in_the_sources(name: &str) -> bool {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     match name.split_once("::") {
-        Some((module, test)) => {
-            let file = root.join("src/tests").join(format!("{module}.rs"));
-            let source = std::fs::read_to_string(file).unwrap_or_default();
-            source.contains(&format!("#[test]\nfn {test}()"))
-        }
+        Some((module, test)) => test_source(module).contains(&format!("#[test]\nfn {test}()")),
         None => root.join(name).exists(),
     }
 }
 
-fn is_a_model(name: &str) -> bool {
+pub(super) fn is_a_model(name: &str) -> bool {
     name == "loom-tests/mutants.txt" || MODELS.contains(&format!("::{name}, "))
 }
 

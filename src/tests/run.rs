@@ -112,7 +112,7 @@ fn work_under_a_done_context_is_never_polled() {
     assert_eq!((polls.load(SeqCst), drops.load(SeqCst)), (0, 3));
 }
 
-// Later, if both are ready at one poll, the value wins.
+// K9: Later, if both are ready at one poll, the value wins.
 #[test]
 fn the_value_wins_if_both_are_ready() {
     let (ctx, handle) = root();

@@ -145,7 +145,7 @@ fn a_forest_in_use_by_many_threads_ends() {
     });
 }
 
-// V9, V10, V11: one hot parent: derived from, left and counted by many threads,
+// V9, V10, V11, P59: one hot parent: derived from, left and counted by many threads,
 // so that its list splits; then cancelled in the middle of it.
 #[test]
 fn a_hot_parent_is_left_by_all_and_cancelled_meanwhile() {

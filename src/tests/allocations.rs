@@ -1,0 +1,124 @@
+//! How often the allocator is asked, counted on the thread that asks.
+
+use super::tools::{peek, poll};
+use crate::{Context, Key};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::task::Waker;
+
+#[global_allocator]
+static HEAP: Counting = Counting;
+
+thread_local! {
+    // Without a destructor, so it may be used at any time of a thread's life.
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to `System` as it came; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.realloc(at, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+/// How many allocations `f` makes at most, whenever it is called: as often as
+/// Go's own test calls it, after a first call that may set up the thread.
+fn allocations<T>(f: impl Fn() -> T) -> usize {
+    drop(f());
+    let count = || COUNT.with(Cell::get);
+    let once = |_| {
+        let before = count();
+        let made = f();
+        let counted = count() - before;
+        drop(made);
+        counted
+    };
+    (0..100).map(once).max().unwrap()
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| ()), 0);
+    assert_eq!(allocations(|| Box::new(1)), 1);
+    assert_eq!(allocations(|| (Box::new(1), vec![1])), 2);
+}
+
+// G140: a root costs nothing, nor does asking it or waiting on it.
+#[test]
+fn the_roots_are_not_allocated() {
+    assert_eq!(allocations(Context::background), 0);
+    assert_eq!(allocations(Context::todo), 0);
+    assert_eq!(
+        allocations(|| {
+            let ctx = Context::background().clone();
+            assert!(ctx.check().is_ok() && peek(&mut ctx.cancelled()).is_pending());
+        }),
+        0
+    );
+}
+
+// G143: derive, cancel, done: one allocation, be the parent a root or not.
+#[test]
+fn derive_and_cancel_is_one_allocation() {
+    let (top, _keep) = Context::background().with_cancel();
+    for parent in [Context::background(), top] {
+        let count = allocations(|| {
+            let (ctx, handle) = parent.with_cancel();
+            assert!(handle.cancel());
+            assert!(ctx.is_cancelled() && peek(&mut ctx.cancelled()).is_ready());
+        });
+        assert_eq!(count, 1);
+    }
+}
+
+// V2, G36: asking allocates nothing, done or not; nor does making a wait, and
+// polling it registers with one allocation.
+#[test]
+fn asking_allocates_nothing() {
+    let (ctx, handle) = Context::background().with_cancel();
+    let ask = || {
+        let live = ctx.is_cancelled() || ctx.check().is_err();
+        (live, ctx.reason(), ctx.is_cancelable(), ctx.live_children())
+    };
+    assert_eq!(allocations(ask), 0);
+    assert_eq!(allocations(|| drop(ctx.cancelled())), 0);
+    let count = allocations(|| drop(poll(&mut ctx.cancelled(), Waker::noop())));
+    assert!(count <= 1, "{count}");
+    handle.cancel_with("why");
+    assert_eq!(allocations(ask), 0);
+    assert_eq!(allocations(|| ctx.cause()), 0);
+}
+
+// G141: a value and its lookup: one allocation, be the parent a root or not.
+#[test]
+fn a_value_and_its_lookup_is_one_allocation() {
+    static KEY: Key<u64> = Key::new("key");
+    let (top, _keep) = Context::background().with_cancel();
+    for parent in [Context::background(), top] {
+        let typed = allocations(|| {
+            let ctx = parent.with_value(7_u64);
+            assert_eq!(ctx.value::<u64>(), Some(&7));
+            assert!(ctx.value::<u32>().is_none() && ctx.get(&KEY).is_none());
+        });
+        let keyed = allocations(|| {
+            let ctx = parent.with_key(&KEY, 7);
+            assert_eq!(ctx.get(&KEY), Some(&7));
+        });
+        assert_eq!((typed, keyed), (1, 1));
+    }
+}
