@@ -23,124 +23,35 @@
 //!   one thread, or dead.
 //! - **N4** When a node is dead, nobody but walks that came through its parent's
 //!   lane, which are counted there, and those that N6 and F1 speak of can still
-//!   point to it: its children and
-//!   their buriers are done with it (L8), and walks that start at it hold a
-//!   handle.
+//!   point to it: its children and their buriers are done with it (L8), and walks
+//!   that start at it hold a handle.
+//! - **N5** `extension` and what it points to live as long as the node.
 //! - **N6** A registration goes to a node it does not hold under a pin (W5). A
 //!   node that ever had a callback is freed after every pin of its end.
 //! - **N7** A node with the facet HELD may be held by who has no handle: one
 //!   more is added to a count that is not zero, whatever it counts (N1, N2). So
 //!   its last handle goes by a compare-and-swap that leaves the count of lanes,
 //!   or zero.
-//! - **N5** `extension` and what it points to live as long as the node.
 
+mod extension;
 mod far;
+mod kind;
 mod valued;
 
 pub(crate) use far::{Away, Far, Knots, Ties, To};
+pub(crate) use kind::{Facets, Kind, Plan};
+pub(crate) use valued::Given;
 
 use crate::list::{self, Head, Lane, Link, Linked};
 use crate::state::AtomicState;
-use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::Ordering::{Acquire, Relaxed};
 use crate::sync::{
-    AtomicPtr, AtomicU32, AtomicUsize, Site, const_fn, epoch, lane_count, memory, shared_static,
+    AtomicPtr, AtomicU32, AtomicUsize, Site, const_fn, epoch, memory, shared_static,
 };
 use crate::values::Values;
 use crate::wait_cell::Listener;
-use std::borrow::Cow;
+use extension::{Extension, Lanes};
 use std::ptr::{NonNull, null, null_mut};
-
-pub(crate) use valued::Given;
-
-/// What a node is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    Background,
-    Todo,
-    Cancel,
-    Shield,
-    Derived,
-    Value,
-    Key,
-    Link,
-    Source,
-    /// Stands in another parent's list for a node that is linked to it.
-    Stub,
-}
-
-impl Kind {
-    /// As a path shows it, if there is nothing more to say.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Background => "background",
-            Self::Todo => "todo",
-            Self::Cancel => "with_cancel",
-            Self::Shield => "without_cancel",
-            Self::Derived => "derive",
-            Self::Link => "link",
-            Self::Source => "from_source",
-            Self::Stub => "stub",
-            Self::Value => "with_value",
-            Self::Key => "with_key",
-        }
-    }
-}
-
-/// What holds of a node from its making on, in bits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Facets(u8);
-
-impl Facets {
-    /// A cancel from above stops here.
-    pub(crate) const SHIELDED: Self = Self(1);
-    /// It may be done one day: somebody can cancel it, or something above it.
-    pub(crate) const CANCELABLE: Self = Self(2);
-    /// Who has no handle may hold it (N7). The statics have it as well, as their
-    /// handles go in a way of their own too.
-    pub(crate) const HELD: Self = Self(4);
-    /// Something outside its parent's list points to it (F1).
-    pub(crate) const FAR: Self = Self(8);
-
-    /// It stands for a node elsewhere: no context.
-    pub(crate) const STUB: Self = Self(16);
-    /// It has values of its own: `env` is a part of it.
-    pub(crate) const VALUES: Self = Self(64);
-    /// Some of them must be dropped.
-    pub(crate) const DROPS: Self = Self(128);
-
-    /// Of a child's facets, those that hold as they do for its parent.
-    pub(crate) const fn inherited(self) -> Self {
-        Self(self.0 & Self::CANCELABLE.0)
-    }
-
-    /// Whether all of `facets` are among these.
-    pub(crate) const fn has(self, facets: Self) -> bool {
-        self.0 & facets.0 == facets.0
-    }
-
-    pub(crate) const fn and(self, more: Self) -> Self {
-        Self(self.0 | more.0)
-    }
-}
-
-/// A node to be derived, with more than what most have.
-pub(crate) struct Plan {
-    pub(crate) kind: Kind,
-    pub(crate) facets: Facets,
-    pub(crate) name: Option<Cow<'static, str>>,
-    pub(crate) values: Vec<Given>,
-}
-
-impl Plan {
-    pub(crate) fn of(kind: Kind, facets: Facets) -> Self {
-        Self {
-            kind,
-            facets,
-            name: None,
-            values: Vec::new(),
-        }
-    }
-}
 
 /// One node of the tree.
 #[repr(C)]
@@ -170,20 +81,6 @@ pub(crate) const MAX_HANDLES: u32 = 1 << 30;
 
 #[cfg(not(crossbeam_loom))]
 const _: () = assert!(size_of::<Node>() <= 120);
-
-/// What few nodes have.
-struct Extension {
-    name: Option<Cow<'static, str>>,
-    lanes: AtomicPtr<Lanes>,
-    far: Option<Far>,
-}
-
-/// The further lanes of a contended list.
-struct Lanes(Box<[NonNull<PaddedLane>]>);
-
-/// A lane on cache lines of its own.
-#[repr(align(128))]
-struct PaddedLane(Lane);
 
 // SAFETY: the raw pointers lead to nodes that are valid by N1 and L4, and all
 // that changes is atomic or guarded by the list's roles.
@@ -301,7 +198,7 @@ impl Node {
     /// Whether any of `facets` holds.
     #[inline(always)]
     pub(crate) fn is_any(&self, facets: Facets) -> bool {
-        self.facets.0 & facets.0 != 0
+        self.facets.has_any(facets)
     }
 
     /// The parent, if this node is in its list.
@@ -350,91 +247,6 @@ impl Node {
             }
         }
         false
-    }
-
-    fn extension(&self) -> Option<&Extension> {
-        // Acquire: shows what it points to; meets the Release in
-        // `split_lanes`.
-        let at = self.extension.load(Acquire, Site::ExtensionLoad);
-        // SAFETY: valid as long as the node (N5).
-        unsafe { at.as_ref() }
-    }
-
-    /// The further lanes, none before there is contention.
-    fn lanes(&self) -> &[NonNull<PaddedLane>] {
-        let Some(extension) = self.extension() else {
-            return &[];
-        };
-        // Acquire: shows the lanes; meets the Release in `split_lanes`.
-        let at = extension.lanes.load(Acquire, Site::LanesLoad);
-        // SAFETY: valid as long as the node (N5).
-        unsafe { at.as_ref() }.map_or(&[], |lanes| &lanes.0)
-    }
-
-    /// How many lanes the list has, as `head` of its first lane tells.
-    pub(crate) fn lane_count(&self, head: Head) -> usize {
-        if head.has(Head::SPLIT) {
-            1 + self.lanes().len()
-        } else {
-            1
-        }
-    }
-
-    /// A lane by its number: 0 is the one in the node itself.
-    #[inline(always)]
-    pub(crate) fn lane(&self, number: usize) -> &Lane {
-        match number {
-            0 => &self.children,
-            // SAFETY: a lane is valid as long as the node (N5).
-            n => unsafe { &self.lanes()[n - 1].as_ref().0 },
-        }
-    }
-
-    /// Splits the list, unless that has been done or the list is closed.
-    #[cold]
-    pub(crate) fn split_lanes(&self) {
-        let extension = match self.extension() {
-            Some(extension) => extension,
-            None => {
-                let new = Extension::alloc(None, None);
-                // Release: publishes the extension; meets the Acquire in
-                // `extension`. On failure Acquire: we use the other's.
-                match self.extension.compare_exchange(
-                    null_mut(),
-                    new.as_ptr(),
-                    Release,
-                    Acquire,
-                    Site::ExtensionInstall,
-                ) {
-                    // SAFETY: valid as long as the node (N5).
-                    Ok(_) => unsafe { new.as_ref() },
-                    Err(other) => {
-                        // SAFETY: never published.
-                        unsafe { memory::free(new) };
-                        // SAFETY: valid as long as the node (N5).
-                        unsafe { &*other }
-                    }
-                }
-            }
-        };
-        // Relaxed: only asks whether there is something to do.
-        if extension.lanes.load(Relaxed, Site::LanesPeek).is_null() {
-            let new = Lanes::alloc();
-            // Release: publishes the lanes; meets the Acquire in `lanes`. On
-            // failure Relaxed: the other's are not used here.
-            let installed = extension.lanes.compare_exchange(
-                null_mut(),
-                new.as_ptr(),
-                Release,
-                Relaxed,
-                Site::LanesInstall,
-            );
-            if installed.is_err() {
-                // SAFETY: never published.
-                unsafe { Lanes::free(new) };
-            }
-        }
-        self.children.mark_unless_closed(Head::SPLIT);
     }
 
     /// Frees the node, at once or when nobody can be looking.
@@ -498,44 +310,6 @@ impl Node {
         }
         // SAFETY: the same.
         unsafe { memory::free(extension) };
-    }
-}
-
-impl Extension {
-    /// None where there is nothing to put into it.
-    fn of(name: Option<Cow<'static, str>>, far: Option<Far>) -> *mut Extension {
-        if name.is_none() && far.is_none() {
-            return null_mut();
-        }
-        Extension::alloc(name, far).as_ptr()
-    }
-
-    fn alloc(name: Option<Cow<'static, str>>, far: Option<Far>) -> NonNull<Extension> {
-        memory::alloc(Extension {
-            name,
-            far,
-            lanes: AtomicPtr::new(null_mut()),
-        })
-    }
-}
-
-impl Lanes {
-    fn alloc() -> NonNull<Lanes> {
-        let lanes = (0..lane_count()).map(|_| memory::alloc(PaddedLane(Lane::new())));
-        memory::alloc(Lanes(lanes.collect()))
-    }
-
-    /// # Safety
-    ///
-    /// They came from `alloc`, and nobody uses them any more.
-    unsafe fn free(at: NonNull<Lanes>) {
-        // SAFETY: still valid here.
-        for &lane in &unsafe { at.as_ref() }.0 {
-            // SAFETY: by the caller.
-            unsafe { memory::free(lane) };
-        }
-        // SAFETY: by the caller.
-        unsafe { memory::free(at) };
     }
 }
 

@@ -31,6 +31,7 @@ mod lifetime;
 mod link_graphs;
 mod links;
 mod memory;
+#[cfg(feature = "internal-model")]
 mod mixed;
 mod odd_shapes;
 mod overflow;
@@ -42,13 +43,16 @@ mod properties;
 #[cfg(feature = "internal-model")]
 mod reference;
 mod run;
+#[cfg(feature = "internal-model")]
 mod snapshot;
+#[cfg(feature = "internal-model")]
 mod snapshot_in_use;
 mod source_paths;
 mod stress;
 mod ties;
 mod tools;
 mod tree_text;
+#[cfg(feature = "internal-model")]
 mod value_drops;
 mod values;
 mod wait;

@@ -1,0 +1,99 @@
+//! What a node is, fixed when it is made.
+
+use super::Given;
+use std::borrow::Cow;
+
+/// What a node is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Background,
+    Todo,
+    Cancel,
+    Shield,
+    Derived,
+    Value,
+    Key,
+    Link,
+    Source,
+    /// Stands in another parent's list for a node that is linked to it.
+    Stub,
+}
+
+impl Kind {
+    /// As a path shows it, if there is nothing more to say.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Background => "background",
+            Self::Todo => "todo",
+            Self::Cancel => "with_cancel",
+            Self::Shield => "without_cancel",
+            Self::Derived => "derive",
+            Self::Link => "link",
+            Self::Source => "from_source",
+            Self::Stub => "stub",
+            Self::Value => "with_value",
+            Self::Key => "with_key",
+        }
+    }
+}
+
+/// What holds of a node from its making on, in bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Facets(u8);
+
+impl Facets {
+    /// A cancel from above stops here.
+    pub(crate) const SHIELDED: Self = Self(1);
+    /// It may be done one day: somebody can cancel it, or something above it.
+    pub(crate) const CANCELABLE: Self = Self(2);
+    /// Who has no handle may hold it (N7). The statics have it as well, as their
+    /// handles go in a way of their own too.
+    pub(crate) const HELD: Self = Self(4);
+    /// Something outside its parent's list points to it (F1).
+    pub(crate) const FAR: Self = Self(8);
+
+    /// It stands for a node elsewhere: no context.
+    pub(crate) const STUB: Self = Self(16);
+    /// It has values of its own: `env` is a part of it.
+    pub(crate) const VALUES: Self = Self(64);
+    /// Some of them must be dropped.
+    pub(crate) const DROPS: Self = Self(128);
+
+    /// Of a child's facets, those that hold as they do for its parent.
+    pub(crate) const fn inherited(self) -> Self {
+        Self(self.0 & Self::CANCELABLE.0)
+    }
+
+    /// Whether any of `facets` is among these.
+    pub(crate) const fn has_any(self, facets: Self) -> bool {
+        self.0 & facets.0 != 0
+    }
+
+    /// Whether all of `facets` are among these.
+    pub(crate) const fn has(self, facets: Self) -> bool {
+        self.0 & facets.0 == facets.0
+    }
+
+    pub(crate) const fn and(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+}
+
+/// A node to be derived, with more than what most have.
+pub(crate) struct Plan {
+    pub(crate) kind: Kind,
+    pub(crate) facets: Facets,
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) values: Vec<Given>,
+}
+
+impl Plan {
+    pub(crate) fn of(kind: Kind, facets: Facets) -> Self {
+        Self {
+            kind,
+            facets,
+            name: None,
+            values: Vec::new(),
+        }
+    }
+}
