@@ -51,6 +51,7 @@ mod source_paths;
 mod stress;
 mod ties;
 mod tools;
+#[cfg(feature = "internal-model")]
 mod tree_text;
 #[cfg(feature = "internal-model")]
 mod value_drops;
