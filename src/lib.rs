@@ -31,6 +31,10 @@ pub mod model;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod tests;
 
+// Some tests are shared with `fuzz`, and so name the library as a user does.
+#[cfg(all(test, not(crossbeam_loom)))]
+extern crate self as ctxtree;
+
 pub use cancelled::{Cancelled, CancelledOwned};
 pub use context::Context;
 pub use derive::Derive;

@@ -12,7 +12,8 @@ impl Context {
     /// none of them. It takes no values and no names from `others`, only from
     /// this context.
     ///
-    /// Contexts that are named twice, or are this one, count once. The child
+    /// Contexts that are named twice, or are this one (unless the child is
+    /// [shielded](crate::Derive::shield) from it), count once. The child
     /// keeps the others alive, so that cancels from above them reach it, until
     /// it is done or dropped; then it is detached from all of them. When one of
     /// them is done already, the child is born done.

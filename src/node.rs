@@ -17,10 +17,13 @@
 //! - **N1** While `handles` counts at least one, the node is valid, attached to
 //!   its parent, and its ancestors are valid too.
 //! - **N2** With no handle, and ORPHAN set, the count is that of the lanes not
-//!   given up, plus one while the lanes are being orphaned. Nobody attaches.
-//! - **N3** A count of zero: the node is being detached by one thread, or dead.
+//!   given up and of holds (N7), plus one while the lanes are being orphaned.
+//!   Nobody attaches.
+//! - **N3** A count of zero, beside ORPHAN or not: the node is being detached by
+//!   one thread, or dead.
 //! - **N4** When a node is dead, nobody but walks that came through its parent's
-//!   lane, which are counted there, can still point to it: its children and
+//!   lane, which are counted there, and those that N6 and F1 speak of can still
+//!   point to it: its children and
 //!   their buriers are done with it (L8), and walks that start at it hold a
 //!   handle.
 //! - **N6** A registration goes to a node it does not hold under a pin (W5). A
@@ -108,6 +111,11 @@ impl Facets {
     /// Of a child's facets, those that hold as they do for its parent.
     pub(crate) const fn inherited(self) -> Self {
         Self(self.0 & Self::CANCELABLE.0)
+    }
+
+    /// Whether all of `facets` are among these.
+    pub(crate) const fn has(self, facets: Self) -> bool {
+        self.0 & facets.0 == facets.0
     }
 
     pub(crate) const fn and(self, more: Self) -> Self {
@@ -287,7 +295,7 @@ impl Node {
     /// Whether all of `facets` hold.
     #[inline(always)]
     pub(crate) fn is(&self, facets: Facets) -> bool {
-        self.facets.and(facets) == self.facets
+        self.facets.has(facets)
     }
 
     /// Whether any of `facets` holds.

@@ -57,8 +57,20 @@ pub enum Stop {
     Running,
     /// Too late: the callback has run. What it did is visible.
     Finished,
-    /// An earlier call stopped the callback: it has not run and never will.
+    /// An earlier call stopped the callback: it has not run and never will. That
+    /// call may still be dropping the closure.
     AlreadyStopped,
+}
+
+impl From<Stopped> for Stop {
+    fn from(stopped: Stopped) -> Stop {
+        match stopped {
+            Stopped::Prevented { .. } | Stopped::Unrun => Stop::Prevented,
+            Stopped::Running => Stop::Running,
+            Stopped::Finished => Stop::Finished,
+            Stopped::Already => Stop::AlreadyStopped,
+        }
+    }
 }
 
 impl Registration {
@@ -66,7 +78,8 @@ impl Registration {
     ///
     /// If it is stopped, its closure is dropped before this returns. A callback
     /// whose context is gone was dropped with it; the first `stop` says
-    /// [`Prevented`](Stop::Prevented) of it.
+    /// [`Prevented`](Stop::Prevented) of it, and the thread that ends the context
+    /// may still be dropping it.
     ///
     /// # Panics
     ///
@@ -90,17 +103,12 @@ impl Registration {
     pub fn stop(&self) -> Stop {
         match &self.registered {
             None => Stop::Finished,
-            Some(registered) => match registered.stop() {
-                Stopped::Prevented { .. } | Stopped::Unrun => Stop::Prevented,
-                Stopped::Running => Stop::Running,
-                Stopped::Finished => Stop::Finished,
-                Stopped::Already => Stop::AlreadyStopped,
-            },
+            Some(registered) => Stop::from(registered.stop()),
         }
     }
 
     /// As [`stop`](Registration::stop), but waits for a run that is under way on
-    /// another thread.
+    /// another thread, and for the drop of a callback whose context is gone.
     ///
     /// [`Running`](Stop::Running) is said only, and at once, by the thread that
     /// runs the callback, where waiting would never end. Waits for this one
@@ -129,16 +137,26 @@ impl Registration {
     /// # canceller.join().unwrap();
     /// ```
     pub fn stop_and_join(&self) -> Stop {
-        match (self.stop(), &self.registered) {
-            (Stop::Running, Some(registered)) if registered.join() => Stop::Finished,
-            (stop, _) => stop,
+        let Some(registered) = &self.registered else {
+            return Stop::Finished;
+        };
+        let stopped = registered.stop();
+        match stopped {
+            Stopped::Running if registered.join() => Stop::Finished,
+            Stopped::Unrun => {
+                registered.join();
+                Stop::Prevented
+            }
+            _ => Stop::from(stopped),
         }
     }
 
     /// Leaves the callback registered, without a handle to stop it.
     ///
     /// It runs when the context is cancelled, or is dropped with the context. On
-    /// a context that can never be done it is dropped at once.
+    /// [`background`](Context::background) and [`todo`](Context::todo), which
+    /// never end, it is dropped at once. (There, a closure that owns its own
+    /// registration is kept by that for ever.)
     ///
     /// # Examples
     ///

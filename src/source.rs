@@ -68,8 +68,9 @@ pub trait CancelSource: Send + Sync {
     ///
     /// `notify` keeps neither the context nor the source alive. It runs the
     /// cancel, with everything that listens to it, so it should not be called
-    /// under a lock. What this returned is not dropped from within `notify`,
-    /// unless it is dropped there with the last handle of the context.
+    /// under a lock. What this returned for the very context is not dropped from
+    /// within `notify`, unless the last handle of the context is; what it
+    /// returned for contexts below, which that cancel ends, is.
     fn on_cancel(&self, notify: Box<dyn FnOnce() + Send>) -> Box<dyn Send>;
 }
 
@@ -99,10 +100,14 @@ impl Context {
     /// done; a context that is done does not ask the source for anything.
     ///
     /// The child owns the source, and what the source returned when the child
-    /// was registered. Both are dropped when the child is done or dropped, on
-    /// the thread that does that (if it is the source that fires, when the child
-    /// is dropped). No thread is started, and no cycle through the source keeps
-    /// it or the child alive.
+    /// was registered. Both are dropped when the child is done or dropped (if it
+    /// is the source that fires, when the child is dropped), on the thread that
+    /// does that, or on one that is firing just then. No thread is started, and
+    /// no cycle through the source keeps it or the child alive.
+    ///
+    /// Where contexts are each other's sources in a long row, each is cancelled
+    /// from within the one before: that takes stack, as any callbacks do that
+    /// call on.
     ///
     /// # Panics
     ///

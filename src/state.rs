@@ -30,7 +30,8 @@
 //!   parent (list invariant L4), so the hop is safe for whoever holds a handle.
 //! - **S4** A record belongs to the word that names it, and is taken out by the
 //!   thread that detaches the node, when nobody who has a handle can read the
-//!   word any more. A walk still can: it goes by the bits, never by the record.
+//!   word any more. A walk still can: it goes by the bits, and by the record only
+//!   of a node that it keeps, itself or by holding something below it.
 //! - **S5** `DEADLINE` says what the record says: both are written once, before
 //!   the word is published.
 //!
@@ -256,14 +257,15 @@ impl<N> AtomicState<N> {
     }
 
     /// The same by the constructor of the node, which nobody else has a handle
-    /// to yet. A walk that was faster wrote the same word.
-    pub(crate) fn finish_new(&self, word: Word<N>, site: Site) {
-        // Release: publishes the ancestor's word, which this thread acquired,
-        // to a snapshot that has no handle; meets the Acquire in `load`. On
-        // failure Relaxed: whoever gets a handle comes after the constructor.
-        let _ = self
-            .word
-            .compare_exchange(std::ptr::null_mut(), word.bits, Release, Relaxed, site);
+    /// to yet. False if somebody was faster, as a walk may be.
+    pub(crate) fn finish_new(&self, word: Word<N>, site: Site) -> bool {
+        // Release: publishes the record, and the ancestor's word, which this
+        // thread acquired, to a snapshot that has no handle; meets the Acquire
+        // in `load`. On failure Relaxed: whoever gets a handle comes after the
+        // constructor.
+        self.word
+            .compare_exchange(std::ptr::null_mut(), word.bits, Release, Relaxed, site)
+            .is_ok()
     }
 
     /// Says that everything below is marked. `word` is what was read here.

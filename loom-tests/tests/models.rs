@@ -62,6 +62,7 @@ tests! {
     snapshot_vs_orphan
     snapshot_vs_listeners_dropped
     snapshot_vs_link
+    snapshot_vs_link_born_done
     snapshot_vs_link_drop
     wait_vs_cancel
     wait_vs_cancel_of_the_parent
@@ -77,6 +78,7 @@ tests! {
     callback_vs_cancel_of_the_parent
     stop_vs_cancel
     stops_vs_cancel
+    stops_of_the_older_vs_cancel
     stop_vs_stop
     stop_vs_reaping_stop
     stop_vs_last_handle
@@ -84,11 +86,13 @@ tests! {
     detached_vs_last_handle_vs_cancel
     stop_vs_last_handle_vs_cancel
     stop_and_join_vs_cancel
+    stop_and_join_vs_last_handle
     two_joins_vs_cancel
     link_vs_cancel
     link_vs_two_cancels
     link_drop_vs_cancel
     link_and_child_drop_vs_cancel
+    last_handle_of_a_link_sees_the_child
     link_of_a_dropped_parent_vs_cancel
     link_vs_losing_cancel
     link_child_vs_cancel

@@ -6,8 +6,9 @@
 //! callback's own word, under a pin taken before: if that says that neither has
 //! claimed it, the node is still there to bury the callback in (W5).
 //!
-//! On a node that is done the callback runs at once, here. On one that will
-//! never be it is linked nowhere, and is dropped with the registration.
+//! On a node that is done the callback runs at once, here. On `background` and
+//! `todo`, which never are and never end, it is linked nowhere, and is dropped
+//! with the registration.
 //!
 //! Models: `callback_vs_cancel`, `stop_vs_cancel`, `stop_vs_stop`,
 //! `stop_vs_last_handle`, `callback_vs_last_handle`.
@@ -16,9 +17,9 @@ use super::wait::listen;
 use super::{NodeRef, ask, dispose};
 use crate::error::CancelError;
 use crate::list::{self, Head, LazyPin, Reaped};
-use crate::node::{Facets, Node};
+use crate::node::Node;
 use crate::sync::epoch;
-use crate::wait_cell::{Callback, Listener, Stopped};
+use crate::wait_cell::{Callback, Listener, Prevented, Stopped};
 use std::ptr::NonNull;
 
 /// The owner's side of a callback.
@@ -45,7 +46,7 @@ impl NodeRef {
             f(&ask::error_of_done(node));
             return None;
         }
-        if !node.is(Facets::CANCELABLE) {
+        if node.is_static() {
             return Some(Registered(Callback::new(None, f)));
         }
         let callback = Callback::new(Some(self.0.cast()), f);
@@ -70,10 +71,7 @@ impl Registered {
 
     /// Turns the callback off, and drops its closure, if it is not too late.
     pub(crate) fn stop(&self) -> Stopped {
-        let stopped = match self.callback().node() {
-            None => self.callback().stop(),
-            Some(node) => self.stop_at(node.cast()),
-        };
+        let stopped = self.turn_off();
         if let Stopped::Prevented { .. } = stopped {
             let callback = self.0;
             dispose::run_one(|| {
@@ -84,7 +82,15 @@ impl Registered {
         stopped
     }
 
-    /// The same but for the closure, for a callback that was linked at `node`.
+    /// The same but for the closure.
+    fn turn_off(&self) -> Stopped {
+        match self.callback().node() {
+            None => self.callback().stop(),
+            Some(node) => self.stop_at(node.cast()),
+        }
+    }
+
+    /// The same for a callback that was linked at `node`.
     fn stop_at(&self, node: NonNull<Node>) -> Stopped {
         let _pin = epoch::pin();
         let stopped = self.callback().stop();
@@ -128,15 +134,12 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        /// Gives the hold up, also when the closure's drop panics.
-        struct Gone(NonNull<Callback>);
-        impl Drop for Gone {
-            fn drop(&mut self) {
-                // SAFETY: the registration goes.
-                unsafe { Callback::gone(self.0) };
-            }
+        if let Stopped::Prevented { .. } = self.turn_off() {
+            // SAFETY: prevented by us, just now, and not used again.
+            dispose::drop_closure(unsafe { Prevented::new(self.0) });
+        } else {
+            // SAFETY: the registration goes.
+            unsafe { Callback::gone(self.0) };
         }
-        let _gone = Gone(self.0);
-        self.stop();
     }
 }

@@ -55,12 +55,18 @@ pub(super) fn cancel(
             true
         }
         Err(now) => {
-            if !now.is_settled() && recheck(Site::LoserHelps) {
-                // What lies behind links may be won on the way.
-                spread(node, false, false);
-            }
             // The loser's own cause: user's code may run in its drop.
-            drop_one(word.into_record());
+            let record = word.into_record();
+            if !now.is_settled() && recheck(Site::LoserHelps) {
+                // What lies behind links may be won on the way, and then user's
+                // code panics here: that keeps nobody's cause.
+                let mut panics = Panics::new();
+                panics.catch(|| spread(node, false, false));
+                panics.catch(|| drop(record));
+                panics.resume();
+            } else {
+                drop_one(record);
+            }
             false
         }
     }
@@ -83,7 +89,11 @@ fn spread(node: &Node, won: bool, cut: bool) {
 pub(super) struct Claimed {
     /// What listens to the cancelled node, and below it.
     chain: Chain,
-    /// The same for each linked node that this thread crossed over to and won.
+    /// The same for each linked node that this thread crossed over to and won,
+    /// and below which the walk still is: the innermost last.
+    open: Vec<(Hold, Chain)>,
+    /// Those below which all is marked, in the order in which that was so: what
+    /// is linked to another, or lives below it, comes before that other.
     links: Vec<(Hold, Chain)>,
     /// The ties of nodes that are done now.
     knots: Vec<Knots>,
@@ -102,6 +112,7 @@ impl Claimed {
     pub(super) fn new() -> Self {
         Self {
             chain: Chain::new(),
+            open: Vec::new(),
             links: Vec::new(),
             knots: Vec::new(),
             holds: Vec::new(),
@@ -115,7 +126,7 @@ impl Claimed {
     pub(super) fn claim_all(&mut self, node: &Node, whose: For) {
         let chain = match whose {
             For::Root => &mut self.chain,
-            For::Link(link) => &mut self.links[link].1,
+            For::Link(link) => &mut self.open[link].1,
         };
         // SAFETY: a wait lane, to be closed under the caller's pin (L7).
         unsafe { claim_listeners(node, chain) };
@@ -128,8 +139,16 @@ impl Claimed {
 
     /// A linked node that this thread crossed over to, and won.
     pub(super) fn won(&mut self, link: Hold) -> For {
-        self.links.push((link, Chain::new()));
-        For::Link(self.links.len() - 1)
+        self.open.push((link, Chain::new()));
+        For::Link(self.open.len() - 1)
+    }
+
+    /// All below the node that `whose` is about is marked.
+    pub(super) fn close(&mut self, whose: Option<For>) {
+        if let Some(For::Link(_)) = whose {
+            // Walks nest, so it is the innermost.
+            self.links.extend(self.open.pop());
+        }
     }
 
     /// Cuts the ties of a node that is done, if it has any.
@@ -143,7 +162,8 @@ impl Claimed {
     fn deliver(mut self, root: &Node) {
         let mut panics = Panics::new();
         deliver(&mut self.chain, root, &mut panics);
-        for (link, mut chain) in self.links {
+        // The last that was closed is above all the others, or beside them.
+        for (link, mut chain) in self.links.into_iter().rev() {
             deliver(&mut chain, link.node(), &mut panics);
             panics.catch(|| drop(link));
         }

@@ -12,7 +12,7 @@ use super::release;
 use crate::node::{Knots, Node};
 use crate::state::OwnedRecord;
 use crate::sync::local_flag;
-use crate::wait_cell::Chain;
+use crate::wait_cell::{Chain, Prevented};
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -26,6 +26,8 @@ pub(super) struct Garbage {
     pub(super) knots: Vec<Knots>,
     /// Callbacks that will never run.
     pub(super) unrun: Chain,
+    /// Callbacks whose registrations were dropped.
+    prevented: Vec<Prevented>,
     /// Dead nodes, not buried, and this thread's to bury (T7): their values go
     /// first.
     nodes: Vec<NonNull<Node>>,
@@ -37,6 +39,7 @@ impl Garbage {
             records: Vec::new(),
             knots: Vec::new(),
             unrun: Chain::new(),
+            prevented: Vec::new(),
             nodes: Vec::new(),
         }
     }
@@ -52,6 +55,7 @@ impl Garbage {
         knots
             .or_else(|| self.records.pop().map(Item::Record))
             .or_else(|| self.unrun.split_first().map(Item::Unrun))
+            .or_else(|| self.prevented.pop().map(Item::Prevented))
             .or_else(|| self.nodes.pop().map(Item::Node))
     }
 }
@@ -62,6 +66,7 @@ enum Item {
     Knots(Knots),
     /// A chain of one.
     Unrun(Chain),
+    Prevented(Prevented),
     Node(NonNull<Node>),
 }
 
@@ -77,12 +82,19 @@ local_flag! {
 /// caller's to bury (T7), which is done here.
 pub(super) fn drop_all(first: Option<NonNull<Node>>, garbage: Garbage) {
     if first.is_some() || !garbage.is_empty() {
-        drop_some(first, garbage);
+        drop_some(first.map(Item::Node), garbage);
     }
 }
 
+/// Drops the closure of a callback that was stopped, or leaves it to the loop
+/// this runs in: closures may own registrations, whose closures own further
+/// ones.
+pub(super) fn drop_closure(prevented: Prevented) {
+    drop_some(Some(Item::Prevented(prevented)), Garbage::new());
+}
+
 #[cold]
-fn drop_some(first: Option<NonNull<Node>>, mut garbage: Garbage) {
+fn drop_some(first: Option<Item>, mut garbage: Garbage) {
     if let Some(outer) = NonNull::new(OUTER.with(Cell::get)) {
         // SAFETY: the frame of the outer loop is below us on this thread's
         // stack, and that loop holds no reference while it runs user's code.
@@ -90,13 +102,17 @@ fn drop_some(first: Option<NonNull<Node>>, mut garbage: Garbage) {
         outer.records.append(&mut garbage.records);
         outer.knots.append(&mut garbage.knots);
         outer.unrun.append(garbage.unrun);
-        outer.nodes.extend(first);
+        match first {
+            Some(Item::Node(node)) => outer.nodes.push(node),
+            Some(Item::Prevented(prevented)) => outer.prevented.push(prevented),
+            _ => {}
+        }
         return;
     }
     let all: *mut Garbage = &raw mut garbage;
     OUTER.with(|outer| outer.set(all));
     let mut panics = Panics::new();
-    let mut next = first.map(Item::Node);
+    let mut next = first;
     loop {
         // SAFETY: a place in this frame; other references to it do not outlast
         // the calls that made them.
@@ -106,6 +122,7 @@ fn drop_some(first: Option<NonNull<Node>>, mut garbage: Garbage) {
         match item {
             Item::Record(record) => panics.catch(|| drop(record)),
             Item::Knots(knots) => panics.catch(|| drop(knots)),
+            Item::Prevented(prevented) => panics.catch(|| drop(prevented)),
             Item::Unrun(mut callback) => panics.catch(|| callback.drop_unrun()),
             // SAFETY: dead and ours; the garbage as above.
             Item::Node(at) => unsafe { release::end(at, all, &mut panics) },

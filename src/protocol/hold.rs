@@ -11,7 +11,7 @@
 use super::{cancel, release};
 use crate::error::Cause;
 use crate::node::{Away, Node};
-use crate::sync::epoch;
+use crate::sync::{Site, epoch};
 use std::ptr::NonNull;
 
 /// Keeps a node that has the facet HELD, handle or not.
@@ -49,6 +49,10 @@ impl Hold {
     /// The node, for as long as the caller keeps this hold.
     pub(super) fn at_node(&self) -> NonNull<Node> {
         self.0
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.node().state.load_known(Site::HoldAsk).is_live()
     }
 
     /// Cancels the node for what a source of its own said.

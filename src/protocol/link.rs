@@ -44,7 +44,9 @@ impl NodeRef {
         plan: Plan,
         others: impl Iterator<Item = &'a NodeRef>,
     ) -> (NodeRef, NodeRef) {
-        let others = distinct(self, others);
+        // What a shield keeps off comes by a stub, if it is asked for.
+        let above = (!plan.facets.has(Facets::SHIELDED)).then_some(self);
+        let others = distinct(above, others);
         let to = To::Contexts(others.len());
         let (one, another) = self.derive_far(plan, to);
         let node = one.node();
@@ -89,9 +91,12 @@ impl NodeRef {
     }
 }
 
-/// Each of `others` once, and without `parent`, in their order.
-fn distinct<'a>(parent: &NodeRef, others: impl Iterator<Item = &'a NodeRef>) -> Vec<&'a NodeRef> {
-    let mut others: Vec<&NodeRef> = others.filter(|&other| other != parent).collect();
+/// Each of `others` once, and without `above`, in their order.
+fn distinct<'a>(
+    above: Option<&NodeRef>,
+    others: impl Iterator<Item = &'a NodeRef>,
+) -> Vec<&'a NodeRef> {
+    let mut others: Vec<&NodeRef> = others.filter(|&other| Some(other) != above).collect();
     // Few are as quickly compared as hashed, and need no table.
     if others.len() <= 8 {
         for at in (1..others.len()).rev() {
@@ -121,11 +126,12 @@ fn stub(node: &Node, other: &NodeRef) -> NodeRef {
     // Born done: no walk comes to it, or none need.
     if let Some(record) = ask::record_like(stub.node()) {
         let word = Word::record(OwnedRecord::new(record));
-        match node.state.finish(word, Site::LinkBorn) {
+        if node.state.finish_new(word, Site::LinkBorn) {
             // Nothing is below it yet, and nobody listens.
-            Ok(()) => mark::mark_all(node, true, &mut Claimed::new()),
+            mark::mark_all(node, true, &mut Claimed::new());
+        } else {
             // The cause lives on where it came from.
-            Err(_) => drop(word.into_record()),
+            drop(word.into_record());
         }
     }
     stub

@@ -51,6 +51,7 @@ pub(super) fn mark_all(root: &Node, won: bool, claimed: &mut Claimed) {
     walk.start(claimed);
     loop {
         let Some(stub) = walk.run(claimed) else {
+            claimed.close(walk.won);
             match around.pop() {
                 Some(outer) => walk = outer,
                 None => break,
@@ -218,8 +219,12 @@ impl<'t> Walk<'t> {
         }
         if won {
             claimed.cut(node);
-            let whose = claimed.won(link);
-            return Walk::prepare(node, Some(whose));
+            let whose = Some(claimed.won(link));
+            let walk = Walk::prepare(node, whose);
+            if walk.is_none() {
+                claimed.close(whose);
+            }
+            return walk;
         }
         claimed.keep(link);
         // Done before, and its own canceller may be stopped half-way.

@@ -29,8 +29,9 @@
 //!   before it was done is done. It is set after the walk of its lanes.
 //! - **T4** When a call of `cancel` returns, whoever won, everything attached
 //!   below before is done (V3).
-//! - **T5** Only the winner claims listeners for delivery, only those of nodes
-//!   that inherit from its node. It delivers after all is marked (V12), holding
+//! - **T5** Only the winner of a state word claims listeners for delivery, only
+//!   those of the node and of what inherits from it; a loser may be the winner of
+//!   a link on its way. It delivers after all is marked (V12), holding
 //!   no pin and no role. The end of a node claims the callbacks that are left,
 //!   to drop them; each listener is claimed once (W1).
 //! - **T6** A listener is not linked in a closed wait lane: who registers sees

@@ -11,9 +11,9 @@
 //!
 //! | `handles` | meaning |
 //! |---|---|
-//! | n, 1 or more | n handles |
-//! | ORPHAN + n | n of (lanes not given up, orphaning under way) |
-//! | 0 | being buried, or dead |
+//! | n, 1 or more | n handles and holds |
+//! | ORPHAN + n | n of (lanes not given up, holds, orphaning under way) |
+//! | 0, ORPHAN + 0 | being buried, or dead |
 //!
 //! What users gave is dropped after all of that, but the values of a dead node
 //! before it is buried, in between (see `dispose`).

@@ -12,6 +12,7 @@
 //! Models: `source_vs_cancel`, `source_vs_drop`, `source_vs_last_child`.
 
 use super::NodeRef;
+use super::dispose::Panics;
 use super::hold::Hold;
 use crate::error::Cause;
 use crate::node::{Away, Facets, Kind, Plan, To};
@@ -30,17 +31,40 @@ struct Bell<S> {
     source: Weak<S>,
 }
 
+/// What ties a node to a source. The registration goes first.
+struct Watch<S> {
+    registration: Option<Box<dyn Send>>,
+    source: Option<Arc<S>>,
+}
+
+impl<S> Drop for Watch<S> {
+    fn drop(&mut self) {
+        // Each may panic, which keeps the other from nothing (V14).
+        let mut panics = Panics::new();
+        panics.catch(|| drop(self.registration.take()));
+        panics.catch(|| drop(self.source.take()));
+        panics.resume();
+    }
+}
+
 impl<S: Foreign> Bell<S> {
     /// The source is done.
     fn ring(&self) {
         // Kept first: the error is asked for only if somebody wants it.
-        let Some(hold) = Hold::at(&self.away) else {
+        let Some(hold) = Hold::at(&self.away).filter(Hold::is_live) else {
             return;
         };
         // Gone: the node was done before.
         if let Some(source) = self.source.upgrade() {
-            let cause = source.error();
-            hold.cancel(cause);
+            // It is done, also if it panics when asked why.
+            let mut panics = Panics::new();
+            let mut cause = None;
+            panics.catch(|| cause = source.error());
+            panics.catch(|| {
+                hold.cancel(cause);
+            });
+            panics.catch(|| drop(source));
+            panics.resume();
         }
     }
 }
@@ -70,12 +94,16 @@ impl NodeRef {
         let bell = Arc::new(bell);
         let ringing = bell.clone();
         let registration = source.on_cancel(Box::new(move || ringing.ring()));
+        let watch = Watch {
+            registration: Some(registration),
+            source: Some(source.clone()),
+        };
         // A source that was done in between may have told nobody.
         if source.is_cancelled() {
             bell.ring();
         }
-        // The registration goes first.
-        one.tie(Box::new((registration, source)));
+        drop(source);
+        one.tie(Box::new(watch));
         (one, another)
     }
 }

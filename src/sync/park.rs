@@ -39,6 +39,10 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        // loom takes an unpark for ordered, and for independent of all else:
+        // without this it would not look at what happens just before.
+        #[cfg(crossbeam_loom)]
+        super::model::schedule_point();
         // Release: what happened before the wake is seen by the thread that
         // takes the flag; meets the Acquire in `Parker::take`. A swap, so that
         // every change of the flag is a read-modify-write.

@@ -81,6 +81,7 @@ sites! {
     HeadPeek,
     HeadSeenClosed,
     Hold,
+    HoldAsk,
     HoldLoad,
     JoinLetGo,
     JoinLoad,

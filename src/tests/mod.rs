@@ -31,14 +31,22 @@ mod lifetime;
 mod link_graphs;
 mod links;
 mod memory;
+mod mixed;
 mod odd_shapes;
 mod overflow;
+#[cfg(feature = "internal-model")]
+mod programs;
 mod promises;
+#[cfg(feature = "internal-model")]
+mod properties;
+#[cfg(feature = "internal-model")]
+mod reference;
 mod run;
 mod snapshot;
 mod snapshot_in_use;
 mod source_paths;
 mod stress;
+mod ties;
 mod tools;
 mod tree_text;
 mod value_drops;

@@ -218,8 +218,12 @@ pub(super) fn message(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("not a text")
 }
 
-/// How long a test may hang before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test may hang before it fails: a minute, or as many seconds as
+/// `CTXTREE_TEST_PATIENCE` says.
+fn patience() -> Duration {
+    let seconds = std::env::var("CTXTREE_TEST_PATIENCE");
+    Duration::from_secs(seconds.map_or(60, |text| text.parse().expect("a number of seconds")))
+}
 
 /// Runs `f` on a thread of its own; fails, rather than hangs, if it hangs.
 pub(super) fn in_time<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
@@ -239,8 +243,9 @@ fn watched<T: Send + 'static>(builder: Builder, f: impl FnOnce() -> T + Send + '
         f()
     });
     let thread = thread.unwrap();
-    if wait.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-        panic!("did not end within {PATIENCE:?}");
+    let patience = patience();
+    if wait.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+        panic!("did not end within {patience:?}");
     }
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }

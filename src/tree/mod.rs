@@ -226,8 +226,8 @@ impl Node {
     /// How many callbacks were registered that had neither run nor been
     /// stopped.
     ///
-    /// On a context that can never be done there are none: there they are
-    /// registered nowhere.
+    /// On `background` and `todo` there are none: there they are registered
+    /// nowhere.
     #[must_use]
     pub fn callbacks(&self) -> usize {
         self.callbacks

@@ -160,12 +160,13 @@ impl Callback {
         }
     }
 
-    /// Whether this thread is running it right now.
+    /// Whether this thread is running it right now, or dropping it unrun.
     pub(crate) fn runs_here(at: NonNull<Callback>) -> bool {
         join::is_running_here(at.as_ptr().cast())
     }
 
-    /// Blocks until the run that is under way on another thread is over.
+    /// Blocks until the run, or the drop unrun, that is under way on another
+    /// thread is over.
     pub(crate) fn join(&self) {
         self.joiners.wait();
     }
@@ -303,10 +304,42 @@ impl Callback {
         let callback = unsafe { at.as_ref() };
         let released = Release(at);
         if callback.decide(UNRUN) {
-            // SAFETY: ours (W2).
-            unsafe { (callback.does.drop)(at) };
+            // As a run, for who waits until the closure uses nothing any more.
+            join::run(at.as_ptr().cast(), &callback.joiners, || {
+                // SAFETY: ours (W2).
+                unsafe { (callback.does.drop)(at) };
+            });
         }
         drop(released);
+    }
+}
+
+/// A callback that its registration has stopped, with the hold of that. Drops
+/// the closure, then gives the hold up.
+pub(crate) struct Prevented(NonNull<Callback>);
+
+impl Prevented {
+    /// # Safety
+    ///
+    /// `stop` said `Prevented`, and the registration does not use it again.
+    pub(crate) unsafe fn new(at: NonNull<Callback>) -> Self {
+        Self(at)
+    }
+}
+
+impl Drop for Prevented {
+    fn drop(&mut self) {
+        /// Gives the hold up, also when the closure's drop panics.
+        struct Gone(NonNull<Callback>);
+        impl Drop for Gone {
+            fn drop(&mut self) {
+                // SAFETY: the registration's hold, by `Prevented::new`.
+                unsafe { Callback::gone(self.0) };
+            }
+        }
+        let _gone = Gone(self.0);
+        // SAFETY: by `Prevented::new`.
+        unsafe { Callback::drop_closure(self.0) };
     }
 }
 

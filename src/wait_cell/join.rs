@@ -1,4 +1,5 @@
-//! Waiting for the end of a callback's run.
+//! Waiting for the end of a callback's run, or of its drop unrun, which counts
+//! as one here.
 //!
 //! Who waits queues a [`Joiner`], which lies in its own frame, and parks. Who
 //! runs the callback closes the queue at the end, by one swap, and lets all in
@@ -18,7 +19,7 @@
 //! acquires the joiners. Progress: a push is lock-free; who waits blocks, as it
 //! asked to.
 //!
-//! Models: `stop_and_join_vs_cancel`.
+//! Models: `stop_and_join_vs_cancel`, `stop_and_join_vs_last_handle`.
 
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicPtr, AtomicU32, Site, local_flag, park};

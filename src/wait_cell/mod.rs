@@ -55,7 +55,7 @@ mod callback;
 mod join;
 mod waiter;
 
-pub(crate) use callback::{Callback, Stopped};
+pub(crate) use callback::{Callback, Prevented, Stopped};
 pub(crate) use waiter::Waiter;
 
 use crate::error::CancelError;

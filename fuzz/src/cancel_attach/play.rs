@@ -2,8 +2,8 @@
 
 use super::shadow::Shadow;
 use super::{Act, MOST_STEPS, Script};
-use crate::tools::{Causes, assert_asks_agree, cause_number, pick};
-use ctxtree::{CancelHandle, CancelledOwned, Context, Id};
+use crate::tools::{Tally, assert_asks_agree, cause_number, pick};
+use ctxtree::{CancelHandle, CancelledOwned, Cause, Context, Id};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -186,7 +186,7 @@ impl Hand {
 
     /// Does what the script says, after a spin that shifts the threads against
     /// each other.
-    pub(super) fn play(&mut self, script: &Script, causes: &Causes, shift: usize) {
+    pub(super) fn play(&mut self, script: &Script, causes: &Tally, shift: usize) {
         spin(shift);
         for step in script.steps.iter().take(MOST_STEPS) {
             spin(step.spin.into());
@@ -200,7 +200,7 @@ impl Hand {
         }
     }
 
-    fn act(&mut self, act: Act, causes: &Causes) {
+    fn act(&mut self, act: Act, causes: &Tally) {
         let (slots, waits) = (self.slots.len(), self.waits.len());
         match act {
             Act::Derive { slot } => {
@@ -280,7 +280,7 @@ impl Hand {
         self.slots.push(Slot::new(shadow, Handle::Cancel(handle)));
     }
 
-    fn cancel(&mut self, number: u8, with: Option<&Causes>) {
+    fn cancel(&mut self, number: u8, with: Option<&Tally>) {
         let handles: Vec<usize> = (0..self.slots.len())
             .filter(|&slot| matches!(self.slots[slot].handle, Handle::Cancel(_)))
             .collect();
@@ -297,7 +297,10 @@ impl Hand {
             Some(causes) => {
                 self.causes_made += 1;
                 let number = self.causes_made;
-                (handle.cancel_with(causes.make(number)), Some(number))
+                (
+                    handle.cancel_with(Cause::new(causes.make(number))),
+                    Some(number),
+                )
             }
         };
         for slot in &self.slots {

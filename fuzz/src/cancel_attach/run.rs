@@ -3,7 +3,7 @@
 use super::play::{Hand, Handle, Slot, Waiting};
 use super::shadow::Shadow;
 use super::{MOST_SEEDS, Program, REPETITIONS};
-use crate::tools::{Causes, alone, assert_given_back, settled_objects};
+use crate::tools::{Tally, alone, assert_given_back, settled_objects};
 use ctxtree::{CancelHandle, Context};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -41,7 +41,7 @@ pub(super) fn run(program: &Program) {
 
 struct Race<'p> {
     program: &'p Program,
-    causes: Causes,
+    causes: Tally,
     gate: Gate,
     places: Vec<Mutex<Place>>,
     over: AtomicBool,
@@ -60,7 +60,7 @@ impl<'p> Race<'p> {
         let threads = program.scripts().len();
         Self {
             program,
-            causes: Causes::default(),
+            causes: Tally::default(),
             gate: Gate::new(threads),
             places: (0..threads).map(|_| Mutex::default()).collect(),
             over: AtomicBool::new(false),
@@ -108,7 +108,7 @@ impl<'p> Race<'p> {
         }
         table.check(&mut hands);
         table.clear(hands);
-        assert_eq!(self.causes.live(), 0, "causes leaked");
+        assert_eq!(self.causes.live(), [], "causes leaked");
     }
 
     /// Builds the tree and deals its handles. The second hand is nobody's.

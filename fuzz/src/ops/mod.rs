@@ -1,129 +1,145 @@
 //! Programs for one thread.
 //!
-//! After each operation everything that a handle can tell is compared with the
-//! `reference`.
+//! What they are, how they are run and what they are compared with is in the
+//! library's own tests, from which it is taken here. Only the way from bytes to
+//! a program is new.
 
+#[path = "../../../src/tests/programs/mod.rs"]
+pub(crate) mod programs;
+#[path = "../../../src/tests/reference/mod.rs"]
 mod reference;
-mod run;
 
 use crate::Case;
-use crate::tools::paste;
-use arbitrary::{Arbitrary, Unstructured};
+use crate::tools::alone;
+use arbitrary::{Arbitrary, Result, Unstructured};
+use programs::{Fires, How, List, Op};
 use std::fmt;
 
 /// Operations, done one after the other.
 #[derive(Clone)]
-pub struct Program {
-    /// Whether the handles that are left in the end go newest first.
-    pub newest_first: bool,
-    /// The first [`MOST_OPS`] of them are done.
-    pub ops: Vec<Op>,
-}
+pub struct Program(programs::Program);
 
 /// A longer program costs more than it finds: the comparison after each
 /// operation looks at everything there is.
-pub const MOST_OPS: usize = 200;
+const MOST_OPS: usize = 200;
 
-/// Numbers choose among what there is, modulo how many there are. Where there
-/// is nothing to choose from, nothing is done.
-#[derive(Arbitrary, Clone, Copy, Debug)]
-pub enum Op {
-    /// Derives below a slot's context, or below `background`. The new handles
-    /// go to new slots.
-    Derive {
-        /// A slot, or the number after the last.
-        from: u8,
-        /// What is derived.
-        kind: Kind,
-    },
-    /// Derives and drops, so that the parent's list has dead children.
-    Churn {
-        /// A slot.
-        slot: u8,
-        /// How many, modulo 40: beyond the batch of a split list.
-        times: u8,
-    },
-    /// Clones the handle in a slot, as the kind of handle it is.
-    Clone {
-        /// A slot.
-        slot: u8,
-    },
-    /// Drops the handle in a slot. A guard cancels.
-    Drop {
-        /// A slot.
-        slot: u8,
-    },
-    /// Cancels without a cause.
-    Cancel {
-        /// One of the slots with a `CancelHandle`.
-        handle: u8,
-    },
-    /// Cancels with a new cause.
-    CancelWith {
-        /// One of the slots with a `CancelHandle`.
-        handle: u8,
-    },
-    /// Makes a guard of a `CancelHandle`, or a `CancelHandle` of a guard.
-    Guard {
-        /// A slot. Nothing is done with a `Context`.
-        slot: u8,
-    },
-    /// Splits the list of children into lanes.
-    Split {
-        /// A slot.
-        slot: u8,
-    },
-    /// Compares what costs too much to compare after each operation.
-    Ask {
-        /// A slot.
-        slot: u8,
-    },
-    /// Makes a wait, which is not registered yet.
-    Wait {
-        /// A slot, or the number after the last for `background`.
-        slot: u8,
-    },
-    /// Polls a wait.
-    Poll {
-        /// A wait.
-        wait: u8,
-        /// Which of its two wakers.
-        waker: bool,
-    },
-    /// Drops a wait.
-    DropWait {
-        /// A wait.
-        wait: u8,
-    },
-}
+/// How deep the callbacks of callbacks go.
+const DEEPEST: usize = 2;
 
-/// What is derived.
-#[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// By `with_cancel`.
-    Plain,
-    /// By `derive().name()`.
-    Named,
-    /// By `without_cancel`.
-    Shielded,
-}
-
-/// Not derived, as that ends the list after two elements on average, whatever
-/// the length of the input.
 impl<'a> Arbitrary<'a> for Program {
-    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
-        let newest_first = bytes.arbitrary()?;
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
+        let flags: u8 = bytes.arbitrary()?;
         let mut ops = Vec::new();
         while !bytes.is_empty() && ops.len() < MOST_OPS {
-            ops.push(bytes.arbitrary()?);
+            ops.push(op(bytes, 0)?);
         }
-        Ok(Program { newest_first, ops })
+        Ok(Program(programs::Program {
+            curious: flags & 1 != 0,
+            newest_first: flags & 2 != 0,
+            cancel_all: flags & 4 != 0,
+            ops,
+        }))
     }
+}
+
+/// One byte says which operation, the next are its numbers.
+fn op(bytes: &mut Unstructured<'_>, depth: usize) -> Result<Op> {
+    let code: u8 = bytes.arbitrary()?;
+    let mut n = || bytes.arbitrary::<u8>();
+    Ok(match code % 32 {
+        0 => Op::Churn {
+            slot: n()?,
+            times: n()?,
+        },
+        1 => Op::Clone { slot: n()? },
+        2 => Op::Drop { slot: n()? },
+        3 => Op::Cancel { handle: n()? },
+        4 => Op::CancelWith { handle: n()? },
+        5 => Op::Guard { slot: n()? },
+        6 => Op::Split { slot: n()? },
+        7 => Op::Ask { slot: n()? },
+        8 => Op::Wait {
+            slot: n()?,
+            then: then(bytes, depth)?,
+        },
+        9 => Op::Poll {
+            wait: n()?,
+            waker: n()? & 1 != 0,
+        },
+        10 => Op::DropWait { wait: n()? },
+        11 => Op::Panic,
+        12 => Op::After {
+            slot: n()?,
+            then: then(bytes, depth)?,
+        },
+        13 => Op::Stop {
+            registration: n()?,
+            join: n()? & 1 != 0,
+        },
+        14 => Op::DropRegistration { registration: n()? },
+        15 => Op::Detach { registration: n()? },
+        16 => Op::Fire { source: n()? },
+        _ => Op::Derive {
+            from: n()?,
+            how: how(bytes)?,
+        },
+    })
+}
+
+fn how(bytes: &mut Unstructured<'_>) -> Result<How> {
+    let code: u8 = bytes.arbitrary()?;
+    let flag = |bit: u8| code & bit != 0;
+    Ok(match code % 16 {
+        0 => How::Shielded,
+        1 => How::Built {
+            named: flag(16),
+            shielded: flag(32),
+            keys: numbers(bytes)?,
+            others: numbers(bytes)?,
+        },
+        2 => How::Values {
+            first: bytes.arbitrary()?,
+            times: bytes.arbitrary()?,
+        },
+        3 => How::Link {
+            others: numbers(bytes)?,
+        },
+        4 => How::Source {
+            fires: match bytes.arbitrary::<u8>()? % 4 {
+                0 => Fires::Before,
+                1 => Fires::Meanwhile,
+                2 => Fires::Silently,
+                _ => Fires::Later,
+            },
+            sticky: flag(16),
+            cause: flag(32),
+        },
+        _ => How::Plain,
+    })
+}
+
+/// A few numbers.
+fn numbers(bytes: &mut Unstructured<'_>) -> Result<List<u8>> {
+    let count: u8 = bytes.arbitrary()?;
+    let numbers = (0..count % 8).map(|_| bytes.arbitrary());
+    Ok(List(numbers.collect::<Result<_>>()?))
+}
+
+fn then(bytes: &mut Unstructured<'_>, depth: usize) -> Result<List<Op>> {
+    let mut ops = Vec::new();
+    if depth < DEEPEST {
+        let count: u8 = bytes.arbitrary()?;
+        for _ in 0..count % 4 {
+            ops.push(op(bytes, depth + 1)?);
+        }
+    }
+    Ok(List(ops))
 }
 
 impl Case for Program {
     fn run(&self) {
-        run::run(self);
+        let _alone = alone();
+        programs::run(&self.0);
     }
 }
 
@@ -138,16 +154,9 @@ impl Program {
     }
 }
 
-/// Prints a test that runs the program.
+/// Prints a test that runs the program, for the library's `properties`.
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = vec![
-            format!("newest_first: {},", self.newest_first),
-            "ops: vec![".to_owned(),
-        ];
-        let done = self.ops.iter().take(MOST_OPS);
-        lines.extend(done.map(|op| format!("    {op:?},")));
-        lines.push("],".to_owned());
-        paste(f, "ops", "{Kind::*, Op::*, Program}", &lines)
+        fmt::Debug::fmt(&self.0, f)
     }
 }

@@ -103,6 +103,19 @@ pub(crate) fn stops_vs_cancel() {
     }
 }
 
+pub(crate) fn stops_of_the_older_vs_cancel() {
+    let (root, cancel) = root();
+    let fates = [(); 3].map(|()| Fate::new());
+    let [one, two, last] = [0, 1, 2].map(|n: usize| root.after_cancel(fates[n].callback()));
+    race(
+        // They are unlinked from behind the last one.
+        move || drop((one, two)),
+        move || assert!(cancel.cancel()),
+    );
+    drop((last, root));
+    fates[2].check(1);
+}
+
 pub(crate) fn stop_vs_stop() {
     let (root, _cancel) = root();
     let fate = Fate::new();
@@ -186,6 +199,28 @@ pub(crate) fn stop_and_join_vs_cancel() {
             stop => assert_eq!(stop, Stop::Prevented),
         },
         move || assert!(cancel.cancel()),
+    );
+    drop(root);
+}
+
+pub(crate) fn stop_and_join_vs_last_handle() {
+    struct Sets(Arc<Witness>);
+    impl Drop for Sets {
+        fn drop(&mut self) {
+            self.0.set();
+        }
+    }
+    let (root, _cancel) = root();
+    let child = root.with_cancel().0;
+    let dropped = Arc::new(Witness::new());
+    let sets = Sets(dropped.clone());
+    let registration = child.after_cancel(move |_| drop(sets));
+    race(
+        move || {
+            assert_eq!(registration.stop_and_join(), Stop::Prevented);
+            dropped.check();
+        },
+        move || drop(child),
     );
     drop(root);
 }

@@ -64,6 +64,15 @@ pub(crate) fn link_and_child_drop_vs_cancel() {
     drop(other);
 }
 
+pub(crate) fn last_handle_of_a_link_sees_the_child() {
+    let (other, cancel) = root();
+    let (link, handle) = Context::background().link([&other]);
+    let (child, ()) = race(move || link.with_cancel().0, move || drop(handle));
+    cancel.cancel();
+    assert!(child.is_cancelled());
+    drop(other);
+}
+
 pub(crate) fn link_of_a_dropped_parent_vs_cancel() {
     let (above, cancel) = root();
     let (other, handle) = above.with_cancel();

@@ -152,6 +152,19 @@ pub(crate) fn snapshot_vs_link() {
     drop((linked, other));
 }
 
+pub(crate) fn snapshot_vs_link_born_done() {
+    let (root, _keep) = Context::background().with_cancel();
+    let (other, cancel) = Context::background().with_cancel();
+    cancel.cancel_with("cause");
+    let origin = other.id();
+    let seen = root.clone();
+    let (link, tree) = race(move || root.link([&other]).0, move || seen.tree());
+    assert!(link.is_cancelled());
+    for node in tree.nodes().skip(1) {
+        assert!(node.origin().is_none_or(|shown| shown == origin));
+    }
+}
+
 pub(crate) fn snapshot_vs_link_drop() {
     let (root, _cancel) = root();
     let (other, cancel_other) = Context::background().with_cancel();

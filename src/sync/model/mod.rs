@@ -32,7 +32,7 @@ loom::lazy_static! {
 }
 
 /// Lets loom switch threads here. Relaxed, so that it orders nothing.
-fn schedule_point() {
+pub(super) fn schedule_point() {
     SCHEDULE.fetch_add(0, std::sync::atomic::Ordering::Relaxed);
 }
 
