@@ -1,8 +1,10 @@
 //! Foreign sources that are called back from elsewhere, fail, or lead back.
 
 use super::foreign::Token;
-use super::tools::{alone, in_time, start};
-use crate::{CancelHandle, CancelSource, Cause, Context};
+use super::tools::{alone, in_time, message, start};
+use crate::{CancelHandle, CancelSource, Cause, Context, Reason};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -50,6 +52,46 @@ fn a_source_may_call_back_from_another_thread_while_it_is_registered_with() {
         }
         assert_eq!(parent.live_children(), 0);
     });
+}
+
+/// Panics when it is asked why.
+struct Mute(Arc<Mutex<Option<Notify>>>);
+
+impl CancelSource for Mute {
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    fn error(&self) -> Option<Cause> {
+        panic!("no comment")
+    }
+
+    fn on_cancel(&self, notify: Notify) -> Box<dyn Send> {
+        *self.0.lock().unwrap() = Some(notify);
+        Box::new(())
+    }
+}
+
+// V14, G137: one that panics when it is asked why has cancelled all the same.
+#[test]
+fn a_source_that_cannot_say_why_cancels_all_the_same() {
+    let slot = Arc::default();
+    let (ctx, _keep) = Context::background().from_source(Mute(Arc::clone(&slot)));
+    let (child, _keep) = ctx.with_cancel();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let count = runs.clone();
+    child
+        .after_cancel(move |_| {
+            count.fetch_add(1, SeqCst);
+        })
+        .detach();
+    let notify = slot.lock().unwrap().take().unwrap();
+    let panic = catch_unwind(AssertUnwindSafe(notify)).unwrap_err();
+    assert_eq!(message(&*panic), "no comment");
+    assert!(ctx.is_cancelled() && child.is_cancelled());
+    assert_eq!(child.reason(), Some(Reason::Cancelled));
+    assert!(child.cause().is_none());
+    assert_eq!(runs.load(SeqCst), 1);
 }
 
 // V15, P23, P55: a callback drops the last handles of a context, and with them

@@ -4,8 +4,9 @@
 //! When the first goes they all go: in a loop, whatever holds what.
 
 use super::tools::{OnDrop, cause_on_drop, on_small_stack, once};
-use crate::{CancelError, CancelHandle, CancelSource, Cause, Context, Stop};
+use crate::{CancelError, CancelHandle, CancelSource, Cause, Context, Registration, Stop};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 const LONG: usize = 20_000;
 
@@ -54,6 +55,30 @@ fn contexts_behind_a_callback_that_ran_are_dropped_on_a_small_stack() {
         let registration = ctx.after_cancel(holds(contexts(&end)));
         assert_eq!(registration.stop(), Stop::Prevented);
         assert_eq!(Arc::strong_count(&end), 1);
+    });
+}
+
+// V8: registrations that closures own: the drop of the first stops all.
+#[test]
+fn registrations_owned_by_callbacks_are_dropped_on_a_small_stack() {
+    on_small_stack(|| {
+        let (ctx, handle) = root();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = |held: Option<Registration>| {
+            let runs = runs.clone();
+            ctx.after_cancel(move |_| {
+                runs.fetch_add(1, SeqCst);
+                drop(held);
+            })
+        };
+        let mut last = counted(None);
+        for _ in 0..LONG {
+            last = counted(Some(last));
+        }
+        drop(last);
+        assert_eq!(Arc::strong_count(&runs), 1);
+        handle.cancel();
+        assert_eq!(runs.load(SeqCst), 0);
     });
 }
 

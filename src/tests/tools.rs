@@ -90,6 +90,7 @@ impl Drops {
         self.0.0.load(Ordering::SeqCst)
     }
 
+    #[cfg(feature = "internal-model")]
     /// Where the last one was.
     pub(super) fn thread(&self) -> Option<ThreadId> {
         *self.0.1.lock().unwrap()
