@@ -88,11 +88,14 @@ unsafe impl Send for Node {}
 // SAFETY: the same.
 unsafe impl Sync for Node {}
 
+/// The facets of the two statics.
+const STATIC: Facets = Facets::HELD.and(Facets::ROOT);
+
 shared_static! {
-    static BACKGROUND: Node = Node::new(null(), Kind::Background, Facets::HELD, 1, null_mut(), null());
+    static BACKGROUND: Node = Node::new(null(), Kind::Background, STATIC, 1, null_mut(), null());
 }
 shared_static! {
-    static TODO: Node = Node::new(null(), Kind::Todo, Facets::HELD, 1, null_mut(), null());
+    static TODO: Node = Node::new(null(), Kind::Todo, STATIC, 1, null_mut(), null());
 }
 
 const fn pointer_to(node: &'static Node) -> NonNull<Node> {
@@ -179,8 +182,12 @@ impl Node {
         extension: *mut Extension,
     ) -> Node {
         // SAFETY: kept by whoever derives from it.
-        let env = unsafe { parent.as_ref() }.env;
-        Node::new(parent.as_ptr(), kind, facets, handles, extension, env)
+        let above = unsafe { parent.as_ref() };
+        let facets = match above.is_static() {
+            true => facets.and(Facets::ROOT),
+            false => facets,
+        };
+        Node::new(parent.as_ptr(), kind, facets, handles, extension, above.env)
     }
 
     /// `background` and `todo`: never done, never freed, without a list.
@@ -204,14 +211,13 @@ impl Node {
     /// The parent, if this node is in its list.
     #[inline(always)]
     pub(crate) fn attached_to(&self) -> Option<&Node> {
-        // SAFETY: null only for the statics; else valid by N1 and L4 for
-        // whoever may use `self`.
-        unsafe { self.parent.as_ref() }.filter(|parent| !parent.is_static())
+        // SAFETY: it has a parent, valid by N1 and L4 for whoever may use `self`.
+        (!self.is(Facets::ROOT)).then(|| unsafe { &*self.parent })
     }
 
     /// The parent, also one whose list this node is not in.
     pub(crate) fn above(&self) -> Option<&Node> {
-        // SAFETY: as in `attached_to`.
+        // SAFETY: null only for the statics; else as in `attached_to`.
         unsafe { self.parent.as_ref() }
     }
 

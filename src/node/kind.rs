@@ -54,6 +54,8 @@ impl Facets {
 
     /// It stands for a node elsewhere: no context.
     pub(crate) const STUB: Self = Self(16);
+    /// It is in no list, as its parent has none.
+    pub(crate) const ROOT: Self = Self(32);
     /// It has values of its own: `env` is a part of it.
     pub(crate) const VALUES: Self = Self(64);
     /// Some of them must be dropped.

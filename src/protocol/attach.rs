@@ -22,16 +22,18 @@ use std::ptr::NonNull;
 /// knows it yet.
 #[inline]
 pub(super) unsafe fn attach(parent: &Node, child: NonNull<Node>) {
-    if parent.is_static() {
+    // SAFETY: not handed out yet.
+    let facets = unsafe { child.as_ref() }.facets;
+    if facets.has(Facets::ROOT) {
         return;
     }
     // SAFETY: by the caller.
     unsafe { link(parent, child) };
-    // SAFETY: not handed out yet.
-    let child = unsafe { child.as_ref() };
-    if child.is(Facets::SHIELDED) {
+    if facets.has(Facets::SHIELDED) {
         return;
     }
+    // SAFETY: not handed out yet.
+    let child = unsafe { child.as_ref() };
     let word = parent.state.load(Site::AttachLook);
     if !word.is_live() && recheck(Site::AttachRecheck) {
         // Nothing was ever attached below the child, and what will be is born

@@ -40,11 +40,11 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
     // SAFETY: not buried yet, and the caller is the one to do it.
     let node = unsafe { at.as_ref() };
     let head = node.children.peek();
-    let called = head.has(Head::WAITED) && node.waits.peek().has(Head::CALLED);
-    let plain = !called
-        && !head.has(Head::PARENT | Head::SPLIT)
+    let called = || head.has(Head::WAITED) && node.waits.peek().has(Head::CALLED);
+    let plain = !head.has(Head::PARENT | Head::SPLIT)
+        && !node.is(Facets::DROPS)
         && !node.state.owns_record()
-        && !node.is(Facets::DROPS);
+        && !called();
     if let (true, Some(parent)) = (plain, node.attached_to()) {
         // Relaxed: for those who count; nobody else has a use for it.
         node.handles.store(0, Relaxed, Site::HandleZero);
