@@ -201,7 +201,8 @@ impl Context {
     /// The callback keeps no context alive, neither does the [`Registration`]:
     /// should all handles of this context and everything below go before a
     /// cancel, it is dropped unrun. What `f` owns lives until it has run or was
-    /// dropped.
+    /// dropped: a closure that owns a handle of this context, or of one below,
+    /// keeps both until a cancel.
     ///
     /// # Panics
     ///
