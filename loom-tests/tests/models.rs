@@ -76,6 +76,7 @@ tests! {
     wait_vs_two_cancels
     callback_vs_cancel
     callback_vs_cancel_of_the_parent
+    register_and_stop_vs_cancel
     stop_vs_cancel
     stops_vs_cancel
     stops_of_the_older_vs_cancel

@@ -75,6 +75,18 @@ pub(crate) fn callback_vs_cancel_of_the_parent() {
     fate.check(1);
 }
 
+pub(crate) fn register_and_stop_vs_cancel() {
+    let (root, cancel) = root();
+    let fate = Fate::new();
+    let callback = fate.callback();
+    let (stop, ()) = race(
+        move || root.after_cancel(callback).stop(),
+        move || assert!(cancel.cancel()),
+    );
+    assert_ne!(stop, Stop::AlreadyStopped);
+    fate.check(usize::from(stop != Stop::Prevented));
+}
+
 pub(crate) fn stop_vs_cancel() {
     let (root, cancel) = root();
     let fate = Fate::new();

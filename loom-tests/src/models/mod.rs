@@ -83,6 +83,7 @@ models! {
     wait::wait_vs_two_cancels, 3, 1, Kept, "a loser that marks first takes no wake-up from the winner (T5)";
     callback::callback_vs_cancel, 2, 2, Kept, "a callback registered around a cancel runs once (V13, T6)";
     callback::callback_vs_cancel_of_the_parent, 2, 2, Kept, "so does one on a child";
+    callback::register_and_stop_vs_cancel, 2, 2, Kept, "registered, stopped and cancelled at once, it runs or is prevented (V13)";
     callback::stop_vs_cancel, 2, 2, Kept, "a callback runs or is prevented, never both (V13)";
     callback::stops_vs_cancel, 2, 2, Kept, "so do those that are reaped meanwhile (L6, W3)";
     callback::stops_of_the_older_vs_cancel, 2, 2, Kept, "and those that are unlinked from the middle (L6)";
