@@ -106,7 +106,7 @@ models! {
     link::link_child_vs_cancel, 2, 2, Kept, "a child attached below a link during a cancel is done (V5)";
     link::link_diamond_vs_cancel, 2, 1, Kept, "a link to a sibling is done once, and wakes (V16)";
     link::link_cancel_vs_cancel_of_other, 2, 2, Kept, "its own cancel or its parent's, and the cause of that one (V6)";
-    link::two_links_vs_cancel, 3, 0, Kept, "links made by two threads are both done";
+    link::two_links_vs_cancel, 3, 1, Kept, "links made by two threads are both done";
     source::source_vs_derive, 2, 2, Kept, "a source that fires while it is registered is heard";
     source::source_vs_cancel, 2, 2, Kept, "a source or the handle decides (V6)";
     source::source_vs_drop, 2, 2, Full, "a source may fire while its context goes (F1, N7)";
