@@ -11,7 +11,7 @@
 //! with the registration.
 //!
 //! Models: `callback_vs_cancel`, `stop_vs_cancel`, `stop_vs_stop`,
-//! `stop_vs_last_handle`, `callback_vs_last_handle`.
+//! `stop_vs_last_handle`, `detached_vs_last_handle_vs_cancel`.
 
 use super::wait::listen;
 use super::{NodeRef, ask, dispose};

@@ -65,9 +65,9 @@ const SHARED_SITES: &[&str] = &[
 ];
 
 /// Every source but the tests: path below `src`, and text.
-type Sources = Vec<(String, String)>;
+pub(super) type Sources = Vec<(String, String)>;
 
-fn sources() -> Sources {
+pub(super) fn sources() -> Sources {
     let root = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Sources::new();
     let mut folders = vec![root.clone()];

@@ -1,4 +1,6 @@
-//! The table of promises names tests and models that exist.
+//! The table of promises, and the modules, name tests and models that exist.
+
+use super::layering;
 
 const TABLE: &str = include_str!("../../docs/promises.md");
 const MODELS: &str = include_str!("../../loom-tests/src/models/mod.rs");
@@ -69,6 +71,33 @@ fn every_promise_is_shown_by_something_that_exists() {
         faults(TABLE, is_in_the_sources, is_a_model),
         Vec::<String>::new()
     );
+}
+
+/// The models that a module's own documentation says check it.
+fn models_of(source: &str) -> Vec<&str> {
+    let Some((_, after)) = source.split_once("\n//! Models: ") else {
+        return Vec::new();
+    };
+    let end = after.find(".\n").unwrap_or(after.len());
+    let mut named = names(&after[..end]);
+    // One module leaves it to the table of all of them.
+    named.retain(|name| *name != "loom-tests/README.md");
+    named
+}
+
+// V24.
+#[test]
+fn every_model_that_a_module_names_exists() {
+    let mut named = 0;
+    for (file, text) in layering::sources() {
+        for model in models_of(&text) {
+            assert!(is_a_model(model), "{file} names the model `{model}`");
+            named += 1;
+        }
+    }
+    assert!(named > 50, "only {named} were found");
+    let two_lines = "//! What.\n//!\n//! Models: `a`, `b`,\n//! `c`.\n\nuse d::`e`;";
+    assert_eq!(models_of(two_lines), ["a", "b", "c"]);
 }
 
 #[test]
