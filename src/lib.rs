@@ -19,6 +19,7 @@ mod run;
 mod source;
 mod state;
 mod sync;
+mod timer;
 pub mod tree;
 mod values;
 mod wait_cell;
