@@ -18,6 +18,8 @@ mod registration;
 mod run;
 mod source;
 mod state;
+#[cfg(feature = "stream")]
+mod stream;
 mod sync;
 mod timer;
 pub mod tree;
@@ -44,4 +46,6 @@ pub use handle::{CancelHandle, DropGuard};
 pub use registration::{Registration, Stop};
 pub use run::{FutureExt, WithContext};
 pub use source::CancelSource;
+#[cfg(feature = "stream")]
+pub use stream::{StreamExt, UntilCancelled};
 pub use values::Key;

@@ -33,6 +33,7 @@ const HANDLES: &[&str] = &[
     "source",
     "blocking",
     "run",
+    "stream",
     "tree",
     "with_value",
 ];
@@ -52,6 +53,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "node/",
     "protocol/",
     "run.rs",
+    "stream.rs",
 ];
 
 /// Sites in more than one place.
