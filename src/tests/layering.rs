@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["timer"],
     &["node"],
     &["protocol"],
+    &["time"],
     HANDLES,
     &["model"],
     &["lib"],
@@ -33,9 +34,10 @@ const HANDLES: &[&str] = &[
     "source",
     "blocking",
     "run",
-    "stream",
     "tree",
     "with_value",
+    "deadline",
+    "with_clock",
 ];
 
 /// Crates that only the facade names.
@@ -53,7 +55,6 @@ const UNSAFE_ROOMS: &[&str] = &[
     "node/",
     "protocol/",
     "run.rs",
-    "stream.rs",
 ];
 
 /// Sites in more than one place.
