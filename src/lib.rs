@@ -19,6 +19,8 @@ mod registration;
 mod run;
 mod source;
 mod state;
+#[cfg(feature = "stream")]
+mod stream;
 mod sync;
 pub mod time;
 mod timer;
@@ -47,4 +49,6 @@ pub use handle::{CancelHandle, DropGuard};
 pub use registration::{Registration, Stop};
 pub use run::{FutureExt, WithContext};
 pub use source::CancelSource;
+#[cfg(feature = "stream")]
+pub use stream::{StreamExt, UntilCancelled};
 pub use values::Key;

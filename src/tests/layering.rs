@@ -34,6 +34,7 @@ const HANDLES: &[&str] = &[
     "source",
     "blocking",
     "run",
+    "stream",
     "tree",
     "with_value",
     "deadline",
@@ -55,6 +56,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "node/",
     "protocol/",
     "run.rs",
+    "stream.rs",
 ];
 
 /// Sites in more than one place.
