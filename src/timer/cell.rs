@@ -4,7 +4,7 @@ use super::env::Env;
 use super::moment::Moment;
 use super::shard::Shard;
 use super::wheel::Ring;
-use crate::sync::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
+use crate::sync::Ordering::{self, AcqRel, Acquire, Relaxed};
 use crate::sync::{AtomicPtr, AtomicUsize, Cell, Site, memory};
 use std::mem::offset_of;
 use std::ptr::{NonNull, null_mut};
@@ -201,8 +201,10 @@ impl Timer {
     pub(crate) fn request(&self) -> bool {
         // Release: shows the moment to whoever takes it; meets the Acquire in
         // `take`. Also where nothing changes, as the one who queued it before
-        // did not know the moment. On failure Relaxed: looked at again.
-        let orders = (Release, Relaxed);
+        // did not know the moment. Acquire: who took it before is done with its
+        // place on the stack; meets the Release there. On failure Relaxed:
+        // looked at again.
+        let orders = (AcqRel, Relaxed);
         let before = self.update(Site::TimerRequestLoad, Site::TimerRequest, orders, |bits| {
             let over = bits & (OFF | FIRING | LEFT) != 0;
             (!over).then_some(bits | IN | QUEUED)
@@ -213,9 +215,11 @@ impl Timer {
     /// The context is done: the timer is not needed any more. True = the caller
     /// pushes it.
     pub(crate) fn off(&self) -> bool {
-        // Relaxed: decides by its place in the order of this word. On failure
-        // Relaxed: looked at again.
-        let orders = (Relaxed, Relaxed);
+        // Release: the node is done, as the driver then says that passes it by;
+        // meets the Acquire in `fire` and `take`. Acquire: who took it from the
+        // stack before is done with its place there; meets the Release in
+        // `take`. On failure Relaxed: looked at again.
+        let orders = (AcqRel, Relaxed);
         let before = self.update(Site::TimerOffLoad, Site::TimerOff, orders, |bits| {
             let to_queue = wants_request(bits);
             (bits & OFF == 0).then_some(bits | OFF | to_queue)
@@ -228,8 +232,8 @@ impl Timer {
     pub(crate) fn end(&self) -> (End, bool) {
         // Release: what was done with the node comes before the burial, should
         // that be the driver's; meets the Acquire in `fired`. Acquire: what the
-        // driver did with it comes before ours; meets the Release there. On
-        // failure Relaxed: looked at again.
+        // driver did with it comes before ours; meets the Release there; and as
+        // in `off`. On failure Relaxed: looked at again.
         let orders = (AcqRel, Relaxed);
         let before = self.update(Site::TimerEndLoad, Site::TimerEnd, orders, |bits| {
             let to_queue = if bits & OFF == 0 {
@@ -298,9 +302,10 @@ impl Timer {
     ///
     /// It is due, and unlinked.
     pub(super) fn fire(&self) -> bool {
-        // Relaxed, all: the node came with the request, and ends only if this
-        // is not the first (D3).
-        let orders = (Relaxed, Relaxed);
+        // Relaxed: the node came with the request, and ends only if this is not
+        // the first (D3). On failure Acquire, and before: if it is off, the node
+        // is done; meets the Release in `off`.
+        let orders = (Relaxed, Acquire);
         let before = self.update(Site::TimerFireLoad, Site::TimerFire, orders, |bits| {
             (bits & OFF == 0).then_some(bits | FIRING)
         });

@@ -35,8 +35,18 @@ pub(crate) mod limits {
 
 /// The clock of the system.
 pub(crate) mod clock {
-    pub(crate) fn now() -> std::time::Instant {
-        std::time::Instant::now()
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    pub(crate) fn now() -> Instant {
+        Instant::now()
+    }
+
+    /// When it was first asked for.
+    #[inline]
+    pub(crate) fn start() -> Instant {
+        static START: OnceLock<Instant> = OnceLock::new();
+        *START.get_or_init(Instant::now)
     }
 }
 
