@@ -149,6 +149,27 @@ fn a_moved_deadline_moves_on_the_time_of_the_runtime() {
     });
 }
 
+// V18: moved to be the earliest: a deadline that the task has not seen, and the
+// first one that a context is given.
+#[test]
+fn a_deadline_that_is_moved_to_be_the_earliest_wakes_the_task() {
+    in_time(|| {
+        paused().block_on(async {
+            let timers = Timers::tokio();
+            let (root, _root) = root(&timers);
+            let _next = root.with_timeout(24 * HOUR);
+            // The task is asleep until then.
+            tokio::time::sleep(MINUTE).await;
+            for (ctx, handle) in [root.with_timeout(48 * HOUR), root.with_cancel()] {
+                for hours in [36, 12, 1] {
+                    assert!(handle.set_deadline(timers.now() + hours * HOUR));
+                }
+                assert_on_time(end_of(&ctx).await, ctx.deadline().unwrap());
+            }
+        });
+    });
+}
+
 #[test]
 fn deadlines_are_armed_from_threads_outside_the_runtime() {
     in_time(|| {
