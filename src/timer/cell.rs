@@ -60,6 +60,17 @@ pub(super) enum Taken {
     Firing,
 }
 
+/// What comes of a request for a timer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asked {
+    /// The caller pushes it.
+    Push,
+    /// Somebody else has pushed it, or is about to, and may not know the moment.
+    Queued,
+    /// It does not fire any more.
+    Over,
+}
+
 /// Whether a dead node is the caller's to bury.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum End {
@@ -194,11 +205,10 @@ impl Timer {
         }
     }
 
-    /// Asks for the timer to be put where its moment says. True = the caller
-    /// pushes it.
+    /// Asks for the timer to be put where its moment says.
     ///
     /// Whoever takes it from the stack later sees the moment as it is now.
-    pub(crate) fn request(&self) -> bool {
+    pub(crate) fn request(&self) -> Asked {
         // Release: shows the moment to whoever takes it; meets the Acquire in
         // `take`. Also where nothing changes, as the one who queued it before
         // did not know the moment. Acquire: who took it before is done with its
@@ -209,7 +219,11 @@ impl Timer {
             let over = bits & (OFF | FIRING | LEFT) != 0;
             (!over).then_some(bits | IN | QUEUED)
         });
-        before & (OFF | FIRING | LEFT | QUEUED) == 0
+        match before {
+            before if before & (OFF | FIRING | LEFT) != 0 => Asked::Over,
+            before if before & QUEUED != 0 => Asked::Queued,
+            _ => Asked::Push,
+        }
     }
 
     /// The context is done: the timer is not needed any more. True = the caller

@@ -18,7 +18,9 @@
 //! 4. **fire**: the driver takes what is due out of all wheels, marks all of it,
 //!    then delivers.
 //! 5. **move**: the moment is changed in place. Later: the timer is found in the
-//!    wheel too early, and put where it belongs. Earlier: a request is pushed.
+//!    wheel too early, and put where it belongs. Earlier: a request is pushed; if
+//!    one is under way already, the driver is woken, as who pushed that did not
+//!    know the moment.
 //!
 //! # States
 //!
@@ -82,7 +84,7 @@ mod moment;
 mod shard;
 mod wheel;
 
-pub(crate) use cell::{End, Timer};
+pub(crate) use cell::{Asked, End, Timer};
 pub(crate) use env::Env;
 pub(crate) use moment::Moment;
 pub(crate) use shard::Shard;
@@ -229,7 +231,8 @@ impl Clockwork {
         self.me.upgrade()
     }
 
-    fn sleeps_past(&self, at: Moment) -> bool {
+    /// Whether the driver sleeps longer than that, for who has pushed before.
+    pub(crate) fn sleeps_past(&self, at: Moment) -> bool {
         // Relaxed: as new as the caller's push has shown (D5).
         at < Moment::from_bits(self.sleeps_until.0.load(Relaxed, Site::SleepsLoad))
     }
