@@ -53,7 +53,7 @@ impl Context {
     ///
     /// `None` = the time ran out and the context was still live. Never returns
     /// early without an error. A length that the clock cannot represent means
-    /// no limit; zero asks once.
+    /// no limit; zero asks once. Time is that of the context's clock.
     ///
     /// # Examples
     ///
@@ -69,7 +69,11 @@ impl Context {
     #[cfg(not(crossbeam_loom))]
     #[must_use = "`None` means that the time ran out"]
     pub fn wait_timeout(&self, at_most: Duration) -> Option<CancelError> {
-        match Instant::now().checked_add(at_most) {
+        let now = match self.node().clockwork() {
+            Some(clockwork) => clockwork.engine().now(),
+            None => Instant::now(),
+        };
+        match now.checked_add(at_most) {
             Some(at) => self.wait_until(at),
             None => Some(self.wait()),
         }
@@ -97,6 +101,9 @@ impl Context {
         if let Some(error) = self.error() {
             return Some(error);
         }
+        if !self.is_on_system_time() {
+            return self.wait_by_clock(at);
+        }
         let mut cancelled = self.cancelled();
         park::block_on_until(at, |waker| {
             let mut task = task::Context::from_waker(waker);
@@ -105,6 +112,24 @@ impl Context {
                 task::Poll::Pending => None,
             }
         })
+    }
+
+    /// Whether the time here is that of `Instant::now`.
+    #[cfg(not(crossbeam_loom))]
+    fn is_on_system_time(&self) -> bool {
+        let clockwork = self.node().clockwork();
+        clockwork.is_none_or(|clockwork| clockwork.engine().is_system_time())
+    }
+
+    /// The same by another clock: a child with that deadline is waited for.
+    #[cfg(not(crossbeam_loom))]
+    fn wait_by_clock(&self, at: Instant) -> Option<CancelError> {
+        let (child, _handle) = self.with_deadline(at);
+        let error = child.wait();
+        if child.node().is_expired_here() {
+            return None;
+        }
+        Some(self.error().unwrap_or(error))
     }
 
     /// Sleeps for `length`, or until the context is done.

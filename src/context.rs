@@ -8,7 +8,7 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::error::{CancelError, Cause, Id, Reason};
-use crate::node::{Facets, Kind};
+use crate::node::{Facets, Kind, Plan};
 use crate::protocol::NodeRef;
 
 /// A handle to one context of the tree: it may ask, wait and derive, but not
@@ -131,8 +131,8 @@ impl Context {
 
     /// Derives a context that no cancel from above reaches.
     ///
-    /// It keeps values and names, and drops cancel, reason and cause, whatever the parent
-    /// does. It cannot be cancelled itself; what is derived from it starts
+    /// It keeps values, names and clock, and drops cancel, deadline, reason and
+    /// cause, whatever the parent does. It cannot be cancelled itself; what is derived from it starts
     /// clean and has handles of its own. It keeps its ancestors in memory.
     ///
     /// # Examples
@@ -152,7 +152,7 @@ impl Context {
     #[doc(alias = "shield")]
     pub fn without_cancel(&self) -> Context {
         Context {
-            node: self.node.derive(Kind::Shield, Facets::SHIELDED),
+            node: self.node.derive(Plan::of(Kind::Shield, Facets::SHIELDED)),
         }
     }
 

@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use crate::context::Context;
+use crate::error::Cause;
 use crate::handle::{CancelHandle, pair};
 use crate::node::{Facets, Given, Kind, Plan};
+use crate::protocol::Planned;
+use crate::time;
 use crate::values::Key;
 
 /// Builds a child with several facets as one context.
@@ -30,6 +34,15 @@ pub struct Derive<'a> {
     facets: Facets,
     others: Vec<Context>,
     values: Vec<Given>,
+    time: Option<When>,
+    cause: Option<Cause>,
+}
+
+/// When the context is to be done.
+#[derive(Clone, Copy)]
+enum When {
+    At(Instant),
+    After(Duration),
 }
 
 impl Derive<'_> {
@@ -152,6 +165,67 @@ impl Derive<'_> {
         self
     }
 
+    /// Gives the context a deadline: see [`Context::with_deadline`].
+    ///
+    /// Of several calls of this and of [`timeout`](Derive::timeout) the last one
+    /// counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::Context;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let at = Instant::now() + Duration::from_secs(60);
+    /// let (job, _handle) = Context::background().derive().name("job").deadline(at).build();
+    /// assert_eq!(job.deadline(), Some(at));
+    /// ```
+    #[doc(alias = "WithDeadline")]
+    pub fn deadline(mut self, at: Instant) -> Self {
+        self.time = Some(When::At(at));
+        self
+    }
+
+    /// Gives the context so much time, from [`build`](Derive::build) on: see
+    /// [`Context::with_timeout`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::Context;
+    /// use std::time::Duration;
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let (job, _handle) = Context::background().derive().timeout(minute).build();
+    /// assert!(job.remaining().unwrap() <= minute);
+    /// ```
+    #[doc(alias = "WithTimeout")]
+    pub fn timeout(mut self, after: Duration) -> Self {
+        self.time = Some(When::After(after));
+        self
+    }
+
+    /// What the context reports as its cause if its own deadline comes.
+    ///
+    /// Used for nothing else: without a deadline of its own, if a deadline
+    /// above comes first, or if somebody cancels, it is dropped with the context.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::Context;
+    /// use std::time::Duration;
+    ///
+    /// let root = Context::background();
+    /// let job = root.derive().timeout(Duration::ZERO);
+    /// let (job, _handle) = job.deadline_cause("no time at all").build();
+    /// assert_eq!(job.cause().unwrap().to_string(), "no time at all");
+    /// ```
+    pub fn deadline_cause(mut self, cause: impl Into<Cause>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
     /// Derives the context, with the right to cancel it.
     ///
     /// As [`Context::with_cancel`] otherwise.
@@ -168,16 +242,27 @@ impl Derive<'_> {
     pub fn build(self) -> (Context, CancelHandle) {
         let parent = self.parent.node();
         let plan = Plan {
-            kind: Kind::Derived,
-            facets: self.facets,
             name: self.name,
             values: self.values,
+            cause: self.cause,
+            ..Plan::of(Kind::Derived, self.facets)
         };
-        pair(if self.others.is_empty() {
-            parent.derive_plan(plan)
-        } else {
-            let others = self.others.iter().map(Context::node);
-            parent.derive_linked(plan, others)
+        let others = self.others.iter().map(Context::node);
+        let derive = |time: Option<Planned<'_>>| {
+            if self.others.is_empty() {
+                parent.derive_plan(plan, time)
+            } else {
+                parent.derive_linked(plan, time, others)
+            }
+        };
+        pair(match self.time {
+            None => derive(None),
+            Some(When::At(at)) => {
+                time::with(parent, |clockwork| derive(Some(Planned::at(at, clockwork))))
+            }
+            Some(When::After(length)) => time::with(parent, |clockwork| {
+                derive(Planned::after(length, clockwork))
+            }),
         })
     }
 }
@@ -193,6 +278,15 @@ impl fmt::Debug for Derive<'_> {
         if !self.values.is_empty() {
             let labels: Vec<&str> = self.values.iter().map(Given::label).collect();
             out.field("values", &labels);
+        }
+        match self.time {
+            None => {}
+            Some(When::At(at)) => {
+                out.field("deadline", &at);
+            }
+            Some(When::After(length)) => {
+                out.field("timeout", &length);
+            }
         }
         out.finish()
     }
@@ -218,6 +312,8 @@ impl Context {
             facets: Facets::CANCELABLE,
             others: Vec::new(),
             values: Vec::new(),
+            time: None,
+            cause: None,
         }
     }
 }

@@ -7,6 +7,7 @@ compile_error!("ctxtree needs the feature `std`");
 mod blocking;
 mod cancelled;
 mod context;
+mod deadline;
 mod derive;
 mod error;
 mod handle;
@@ -18,10 +19,15 @@ mod registration;
 mod run;
 mod source;
 mod state;
+#[cfg(feature = "stream")]
+mod stream;
 mod sync;
+pub mod time;
+mod timer;
 pub mod tree;
 mod values;
 mod wait_cell;
+mod with_clock;
 mod with_value;
 
 #[cfg(feature = "internal-model")]
@@ -43,4 +49,6 @@ pub use handle::{CancelHandle, DropGuard};
 pub use registration::{Registration, Stop};
 pub use run::{FutureExt, WithContext};
 pub use source::CancelSource;
+#[cfg(feature = "stream")]
+pub use stream::{StreamExt, UntilCancelled};
 pub use values::Key;

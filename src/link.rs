@@ -44,6 +44,6 @@ impl Context {
     ) -> (Context, CancelHandle) {
         let others = others.into_iter().map(Context::node);
         let plan = Plan::of(Kind::Link, Facets::CANCELABLE);
-        pair(self.node().derive_linked(plan, others))
+        pair(self.node().derive_linked(plan, None, others))
     }
 }

@@ -36,10 +36,12 @@
 mod extension;
 mod far;
 mod kind;
+mod timed;
 mod valued;
 
 pub(crate) use far::{Away, Far, Knots, Ties, To};
 pub(crate) use kind::{Facets, Kind, Plan};
+use timed::free_timer;
 pub(crate) use valued::Given;
 
 use crate::list::{self, Head, Lane, Link, Linked};
@@ -48,7 +50,7 @@ use crate::sync::Ordering::{Acquire, Relaxed};
 use crate::sync::{
     AtomicPtr, AtomicU32, AtomicUsize, Site, const_fn, epoch, memory, shared_static,
 };
-use crate::values::Values;
+use crate::timer::{Env, Timer};
 use crate::wait_cell::Listener;
 use extension::{Extension, Lanes};
 use std::ptr::{NonNull, null, null_mut};
@@ -61,13 +63,13 @@ pub(crate) struct Node {
     pub(crate) state: AtomicState<Node>,
     pub(crate) children: Lane,
     pub(crate) handles: AtomicU32,
-    pub(crate) lane: u16,
+    pub(crate) lane: u8,
     pub(crate) kind: Kind,
     pub(crate) facets: Facets,
     pub(crate) parent: *const Node,
     extension: AtomicPtr<Extension>,
-    /// The nearest set of values, or null.
-    env: *const Values,
+    /// What it hands down: its own, or that of its parent.
+    env: *const Env,
     // What the life of a plain node does not touch comes last.
     pub(crate) waits: Lane,
     pub(crate) number: AtomicUsize,
@@ -88,14 +90,22 @@ unsafe impl Send for Node {}
 // SAFETY: the same.
 unsafe impl Sync for Node {}
 
+/// What the two statics hand down.
+struct Nothing(Env);
+
+// SAFETY: it points to nothing.
+unsafe impl Sync for Nothing {}
+
+static NOTHING: Nothing = Nothing(Env::NONE);
+
 /// The facets of the two statics.
 const STATIC: Facets = Facets::HELD.and(Facets::ROOT);
 
 shared_static! {
-    static BACKGROUND: Node = Node::new(null(), Kind::Background, STATIC, 1, null_mut(), null());
+    static BACKGROUND: Node = Node::new(null(), Kind::Background, STATIC, 1, null_mut(), &NOTHING.0);
 }
 shared_static! {
-    static TODO: Node = Node::new(null(), Kind::Todo, STATIC, 1, null_mut(), null());
+    static TODO: Node = Node::new(null(), Kind::Todo, STATIC, 1, null_mut(), &NOTHING.0);
 }
 
 const fn pointer_to(node: &'static Node) -> NonNull<Node> {
@@ -126,7 +136,7 @@ impl Node {
             facets: Facets,
             handles: u32,
             extension: *mut Extension,
-            env: *const Values,
+            env: *const Env,
         ) -> Self {
             Self {
                 link: Link::new(),
@@ -153,22 +163,46 @@ impl Node {
         facets: Facets,
         handles: u32,
     ) -> NonNull<Node> {
-        list::alloc(Node::below(parent, kind, facets, handles, null_mut()))
+        let env = Node::env_below(parent);
+        list::alloc(Node::below(parent, kind, facets, handles, null_mut(), env))
     }
 
-    /// The same, by a plan.
+    /// What a child of `parent` hands down that has nothing of its own.
+    #[inline(always)]
+    fn env_below(parent: NonNull<Node>) -> *const Env {
+        // SAFETY: kept by whoever derives from it.
+        unsafe { parent.as_ref() }.env
+    }
+
+    /// The same, by a plan, with the timer of its deadline.
     pub(crate) fn alloc_plan(
         parent: NonNull<Node>,
         plan: Plan,
         handles: u32,
         far: Option<Far>,
+        timer: Option<NonNull<Timer>>,
     ) -> NonNull<Node> {
-        let extension = Extension::of(plan.name, far);
-        let (kind, facets) = (plan.kind, plan.facets);
-        if plan.values.is_empty() {
-            list::alloc(Node::below(parent, kind, facets, handles, extension))
+        let (kind, mut facets) = (plan.kind, plan.facets);
+        let time = Node::time_below(parent, facets, plan.clock.as_deref());
+        // Without a deadline it is of no use.
+        let cause = plan.cause.filter(|_| timer.is_some());
+        let extension = Extension::of(plan.name, far, cause, plan.clock);
+        if timer.is_some() {
+            facets = facets.and(Facets::TIMED);
+        }
+        let new = New {
+            parent,
+            kind,
+            facets,
+            handles,
+            extension,
+        };
+        if !plan.values.is_empty() {
+            Node::alloc_with_many(new, time, timer, plan.values)
+        } else if let Some(timer) = timer {
+            Node::alloc_timed(new, timer)
         } else {
-            Node::alloc_with_many(parent, kind, facets, handles, extension, plan.values)
+            Node::alloc_env(new, time)
         }
     }
 
@@ -180,6 +214,7 @@ impl Node {
         facets: Facets,
         handles: u32,
         extension: *mut Extension,
+        env: *const Env,
     ) -> Node {
         // SAFETY: kept by whoever derives from it.
         let above = unsafe { parent.as_ref() };
@@ -187,7 +222,7 @@ impl Node {
             true => facets.and(Facets::ROOT),
             false => facets,
         };
-        Node::new(parent.as_ptr(), kind, facets, handles, extension, above.env)
+        Node::new(parent.as_ptr(), kind, facets, handles, extension, env)
     }
 
     /// `background` and `todo`: never done, never freed, without a list.
@@ -285,6 +320,7 @@ impl Node {
         let node = unsafe { at.as_ref() };
         // SAFETY: nobody can reach the node, so nobody is in its wait lane.
         unsafe { node.waits.sweep::<Listener>() };
+        let timer = node.own_timer_at();
         // Relaxed: whoever frees a node comes after all its users.
         let extension = node.extension.load(Relaxed, Site::FreeLoad);
         if let Some(extension) = NonNull::new(extension) {
@@ -294,9 +330,16 @@ impl Node {
         if node.is(Facets::VALUES) {
             // SAFETY: by the caller.
             unsafe { Node::free_with_values(at) };
+        } else if node.is(Facets::ENV) {
+            // SAFETY: by the caller; `alloc_env` made it.
+            unsafe { Node::free_with_env(at) };
         } else {
             // SAFETY: by the caller.
             unsafe { memory::free(at) };
+        }
+        if let Some(timer) = timer {
+            // SAFETY: the node is freed here, once.
+            unsafe { free_timer(timer) };
         }
     }
 
@@ -316,6 +359,23 @@ impl Node {
         }
         // SAFETY: the same.
         unsafe { memory::free(extension) };
+    }
+}
+
+/// A node that is still to be made.
+struct New {
+    parent: NonNull<Node>,
+    kind: Kind,
+    facets: Facets,
+    handles: u32,
+    extension: *mut Extension,
+}
+
+impl New {
+    /// The node, still to be moved to where it stays.
+    fn with(self, env: *const Env) -> Node {
+        let (kind, facets) = (self.kind, self.facets);
+        Node::below(self.parent, kind, facets, self.handles, self.extension, env)
     }
 }
 

@@ -10,6 +10,7 @@
 //! |---|---|---|---|
 //! | `LIVE` (whole word 0) | none | not done | the constructor |
 //! | `PLAIN` | a `'static` [`Location`] | cancelled here, without a cause | the canceller that won |
+//! | `PLAIN` | a static that stands for it | the deadline came, without a cause | the driver, or who found it past |
 //! | `RECORD` | a heap [`Record`] | cancelled here, with a cause | the canceller that won |
 //! | `INHERITED` | the ancestor whose word says more | an ancestor was cancelled | whoever marks: cancellers, helpers, the constructor |
 //!
@@ -69,6 +70,12 @@ const DEADLINE: usize = 0b1000;
 
 const _: () = assert!(align_of::<Location<'static>>() > BITS);
 
+/// Stands beside PLAIN where a deadline came: no line of the program did it.
+#[repr(align(16))]
+struct Expired(#[expect(dead_code, reason = "so that it has an address of its own")] u8);
+
+static EXPIRED: Expired = Expired(0);
+
 /// What a canceller leaves behind when it gave a cause.
 pub(crate) struct Record {
     pub(crate) reason: Reason,
@@ -115,6 +122,8 @@ impl<N> Copy for Word<N> {}
 pub(crate) enum View<N> {
     Live,
     Plain(&'static Location<'static>),
+    /// A deadline came, to which no cause was given.
+    Expired,
     Record(NonNull<Record>),
     Inherited(NonNull<N>),
 }
@@ -133,6 +142,12 @@ impl<N> Word<N> {
     #[inline]
     pub(crate) fn plain(location: &'static Location<'static>) -> Self {
         let bits = std::ptr::from_ref(location).cast_mut().cast::<()>();
+        Self::from_bits(bits.map_addr(|addr| addr | PLAIN))
+    }
+
+    #[inline]
+    pub(crate) fn expired() -> Self {
+        let bits = (&raw const EXPIRED).cast_mut().cast::<()>();
         Self::from_bits(bits.map_addr(|addr| addr | PLAIN))
     }
 
@@ -180,6 +195,7 @@ impl<N> Word<N> {
             return View::Live;
         };
         match tag {
+            PLAIN if at.addr().get() == (&raw const EXPIRED).addr() => View::Expired,
             // SAFETY: by S1 the pointer beside PLAIN is the one `plain` put
             // there, a `'static` location.
             PLAIN => View::Plain(unsafe { at.cast().as_ref() }),
@@ -193,6 +209,7 @@ impl<N> Word<N> {
     pub(crate) fn own_reason(self) -> Option<Reason> {
         let addr = self.bits.addr();
         match addr & TAG {
+            PLAIN if addr & !BITS == (&raw const EXPIRED).addr() => Some(Reason::DeadlineExceeded),
             PLAIN => Some(Reason::Cancelled),
             RECORD if addr & DEADLINE != 0 => Some(Reason::DeadlineExceeded),
             RECORD => Some(Reason::Cancelled),
@@ -344,6 +361,15 @@ mod tests {
                 assert_eq!(word.own_reason(), Some(Reason::Cancelled));
                 assert!(matches!(word.view(), View::Plain(at) if std::ptr::eq(at, place)));
             }
+        }
+    }
+
+    #[test]
+    fn a_deadline_without_a_cause_needs_no_record() {
+        for word in [Word::<Named>::expired(), Word::expired().settled()] {
+            assert_eq!(word.own_reason(), Some(Reason::DeadlineExceeded));
+            assert!(matches!(word.view(), View::Expired));
+            assert!(word.into_record().is_none());
         }
     }
 

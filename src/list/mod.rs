@@ -155,10 +155,23 @@ pub(crate) struct Lane {
     head: AtomicPtr<Link>,
     dead: AtomicPtr<Link>,
     walkers: AtomicU32,
-    /// Pushes that lost a race so far. A hint.
-    contention: AtomicU32,
+    /// Pushes that lost a race so far, a hint; and what the owner of the lane has
+    /// to say to those who push later.
+    notes: AtomicU32,
     /// What the owner's last handle saw to before ORPHAN.
     orphaned: Witness,
+}
+
+/// What the owner of a lane says to those who push later.
+pub(crate) struct Note;
+
+impl Note {
+    /// A deadline was moved, here or above.
+    pub(crate) const MOVED: u32 = 1 << 31;
+    /// And all that is below has that note.
+    pub(crate) const SPREAD: u32 = 1 << 30;
+
+    const ALL: u32 = Self::MOVED | Self::SPREAD;
 }
 
 /// What became of a push.
@@ -189,7 +202,7 @@ impl Lane {
                 head: AtomicPtr::new(null_mut()),
                 dead: AtomicPtr::new(null_mut()),
                 walkers: AtomicU32::new(0),
-                contention: AtomicU32::new(0),
+                notes: AtomicU32::new(0),
                 orphaned: Witness::new(),
             }
         }
@@ -242,9 +255,38 @@ impl Lane {
 
     /// Notes that a push lost a race. True if that happens often here.
     pub(crate) fn is_contended(&self) -> bool {
-        // Relaxed: a count that publishes nothing.
-        let lost = self.contention.fetch_add(1, Relaxed, Site::Contention);
-        lost.saturating_add(1) >= limits::CONTENDED
+        // Relaxed, both: a count that publishes nothing, and stops in time.
+        let lost = self.notes.load(Relaxed, Site::ContentionLook) & !Note::ALL;
+        if lost >= limits::CONTENDED {
+            return true;
+        }
+        self.notes.fetch_add(1, Relaxed, Site::Contention);
+        lost + 1 >= limits::CONTENDED
+    }
+
+    /// Leaves notes for those who push later. They see them when somebody has
+    /// then [looked](Self::look_in_order) at the head.
+    pub(crate) fn leave_note(&self, notes: u32) {
+        // Relaxed: released by the look at the head.
+        self.notes.fetch_or(notes, Relaxed, Site::NoteLeave);
+    }
+
+    /// Whether one of these notes was left.
+    #[inline(always)]
+    pub(crate) fn has_note(&self, notes: u32) -> bool {
+        // Relaxed: after a push it came with the Acquire of that.
+        self.notes.load(Relaxed, Site::NoteLook) & notes != 0
+    }
+
+    /// The head, for a walk that is counted in and whose caller has something
+    /// to say to those who push later: who is not met sees what was written
+    /// before.
+    pub(crate) fn look_in_order(&self) -> Head {
+        // Acquire: shows the links, and the lanes behind SPLIT; meets the
+        // Release in `push` and `mark_unless_closed`. Release, by a
+        // read-modify-write: shows the notes to every later push; meets the
+        // Acquire there.
+        Head::from_ptr(self.head.read_in_order(AcqRel, Site::HeadInOrder))
     }
 
     /// Sets `bits` in the head, unless it is closed. What the head was before.

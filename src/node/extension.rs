@@ -1,20 +1,31 @@
-//! What few nodes have: a name, ties, and the further lanes of a contended list.
+//! What few nodes have: a name, ties, a clock, a deadline that came later or
+//! with a cause, and the further lanes of a contended list.
 //!
-//! It is installed once, by the constructor or by whoever first splits the list,
-//! and goes with the node (N5).
+//! It is installed once, by the constructor or by whoever first needs it, and
+//! goes with the node (N5).
 
 use super::far::Far;
-use super::{Head, Lane, Node};
+use super::{Facets, Head, Lane, Node};
+use crate::error::Cause;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
-use crate::sync::{AtomicPtr, Site, lane_count, memory};
+use crate::sync::{AtomicPtr, Cell, Site, lane_count, memory};
+use crate::timer::{Clockwork, Timer};
 use std::borrow::Cow;
 use std::ptr::{NonNull, null_mut};
+use std::sync::Arc;
 
 /// What few nodes have.
 pub(super) struct Extension {
     pub(super) name: Option<Cow<'static, str>>,
     pub(super) lanes: AtomicPtr<Lanes>,
     pub(super) far: Option<Far>,
+    /// What to say if the deadline comes; null, or from `memory::alloc`.
+    pub(super) cause: Cell<*mut Cause>,
+    /// What the clock of the node is made of, kept for all below (D6).
+    #[expect(dead_code, reason = "it is kept, and not looked at")]
+    clock: Option<Arc<Clockwork>>,
+    /// The timer of a deadline that was set later than the node was made.
+    pub(super) late: AtomicPtr<Timer>,
 }
 
 /// The further lanes of a contended list.
@@ -63,33 +74,105 @@ impl Node {
         }
     }
 
+    /// The extension, made if there was none.
+    fn make_extension(&self) -> &Extension {
+        if let Some(extension) = self.extension() {
+            return extension;
+        }
+        let new = Extension::alloc(Extension::empty());
+        // Release: publishes the extension; meets the Acquire in
+        // `extension`. On failure Acquire: we use the other's.
+        match self.extension.compare_exchange(
+            null_mut(),
+            new.as_ptr(),
+            Release,
+            Acquire,
+            Site::ExtensionInstall,
+        ) {
+            // SAFETY: valid as long as the node (N5).
+            Ok(_) => unsafe { new.as_ref() },
+            Err(other) => {
+                // SAFETY: never published.
+                unsafe { memory::free(new) };
+                // SAFETY: valid as long as the node (N5).
+                unsafe { &*other }
+            }
+        }
+    }
+
+    /// The timer of a deadline that was set later than the node was made.
+    pub(super) fn late(&self) -> Option<NonNull<Timer>> {
+        // Acquire: shows the timer; meets the Release in `make_late`.
+        NonNull::new(self.extension()?.late.load(Acquire, Site::LateLoad))
+    }
+
+    /// The same, made if there is none: by `new`, and only then used.
+    pub(crate) fn make_late(&self, new: impl FnOnce() -> NonNull<Timer>) -> NonNull<Timer> {
+        if let Some(late) = self.late() {
+            return late;
+        }
+        let new = new();
+        let late = &self.make_extension().late;
+        // Release: publishes the timer; meets the Acquire in `late`. On failure
+        // Acquire: we use the other's.
+        match late.compare_exchange(
+            null_mut(),
+            new.as_ptr(),
+            Release,
+            Acquire,
+            Site::LateInstall,
+        ) {
+            Ok(_) => new,
+            Err(other) => {
+                // SAFETY: never published.
+                unsafe { memory::free(new) };
+                // SAFETY: not null, as the exchange has failed.
+                unsafe { NonNull::new_unchecked(other) }
+            }
+        }
+    }
+
+    /// What to say if the deadline comes.
+    ///
+    /// # Safety
+    ///
+    /// The node is not dead, or its burial is the caller's.
+    pub(crate) unsafe fn deadline_cause(&self) -> Option<Cause> {
+        // SAFETY: written by the constructor, and by the burial only.
+        let at = unsafe { self.extension()?.cause.get() };
+        // SAFETY: it goes with the burial.
+        unsafe { at.as_ref() }.cloned()
+    }
+
+    /// Whether there is one.
+    #[inline]
+    pub(crate) fn has_deadline_cause(&self) -> bool {
+        self.is(Facets::TIMED)
+            && self.extension().is_some_and(|extension| {
+                // SAFETY: written by the constructor, and by the burial only.
+                !unsafe { extension.cause.get() }.is_null()
+            })
+    }
+
+    /// The same taken out, when the node is buried.
+    ///
+    /// # Safety
+    ///
+    /// The node is dead, and the caller's to bury (T7).
+    pub(crate) unsafe fn take_deadline_cause(&self) -> Option<Cause> {
+        let cause = &self.extension()?.cause;
+        // SAFETY: the caller's alone.
+        let at = NonNull::new(unsafe { cause.get() })?;
+        // SAFETY: the same.
+        unsafe { cause.set(null_mut()) };
+        // SAFETY: from `alloc`, and moved out once.
+        Some(unsafe { memory::take(at) })
+    }
+
     /// Splits the list, unless that has been done or the list is closed.
     #[cold]
     pub(crate) fn split_lanes(&self) {
-        let extension = match self.extension() {
-            Some(extension) => extension,
-            None => {
-                let new = Extension::alloc(None, None);
-                // Release: publishes the extension; meets the Acquire in
-                // `extension`. On failure Acquire: we use the other's.
-                match self.extension.compare_exchange(
-                    null_mut(),
-                    new.as_ptr(),
-                    Release,
-                    Acquire,
-                    Site::ExtensionInstall,
-                ) {
-                    // SAFETY: valid as long as the node (N5).
-                    Ok(_) => unsafe { new.as_ref() },
-                    Err(other) => {
-                        // SAFETY: never published.
-                        unsafe { memory::free(new) };
-                        // SAFETY: valid as long as the node (N5).
-                        unsafe { &*other }
-                    }
-                }
-            }
-        };
+        let extension = self.make_extension();
         // Relaxed: only asks whether there is something to do.
         if extension.lanes.load(Relaxed, Site::LanesPeek).is_null() {
             let new = Lanes::alloc();
@@ -112,20 +195,40 @@ impl Node {
 }
 
 impl Extension {
-    /// None where there is nothing to put into it.
-    pub(super) fn of(name: Option<Cow<'static, str>>, far: Option<Far>) -> *mut Extension {
-        if name.is_none() && far.is_none() {
-            return null_mut();
+    fn empty() -> Extension {
+        Extension {
+            name: None,
+            lanes: AtomicPtr::new(null_mut()),
+            far: None,
+            cause: Cell::new(null_mut()),
+            clock: None,
+            late: AtomicPtr::new(null_mut()),
         }
-        Extension::alloc(name, far).as_ptr()
     }
 
-    fn alloc(name: Option<Cow<'static, str>>, far: Option<Far>) -> NonNull<Extension> {
-        memory::alloc(Extension {
+    /// None where there is nothing to put into it.
+    pub(super) fn of(
+        name: Option<Cow<'static, str>>,
+        far: Option<Far>,
+        cause: Option<Cause>,
+        clock: Option<Arc<Clockwork>>,
+    ) -> *mut Extension {
+        if name.is_none() && far.is_none() && cause.is_none() && clock.is_none() {
+            return null_mut();
+        }
+        let cause = cause.map_or(null_mut(), |cause| memory::alloc(cause).as_ptr());
+        let extension = Extension {
             name,
             far,
-            lanes: AtomicPtr::new(null_mut()),
-        })
+            cause: Cell::new(cause),
+            clock,
+            ..Extension::empty()
+        };
+        Extension::alloc(extension).as_ptr()
+    }
+
+    fn alloc(extension: Extension) -> NonNull<Extension> {
+        memory::alloc(extension)
     }
 }
 

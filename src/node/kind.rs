@@ -1,7 +1,10 @@
 //! What a node is, fixed when it is made.
 
 use super::Given;
+use crate::error::Cause;
+use crate::timer::Clockwork;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What a node is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +18,8 @@ pub(crate) enum Kind {
     Key,
     Link,
     Source,
+    Deadline,
+    Clock,
     /// Stands in another parent's list for a node that is linked to it.
     Stub,
 }
@@ -30,6 +35,8 @@ impl Kind {
             Self::Derived => "derive",
             Self::Link => "link",
             Self::Source => "from_source",
+            Self::Deadline => "with_deadline",
+            Self::Clock => "with_clock",
             Self::Stub => "stub",
             Self::Value => "with_value",
             Self::Key => "with_key",
@@ -39,7 +46,7 @@ impl Kind {
 
 /// What holds of a node from its making on, in bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Facets(u8);
+pub(crate) struct Facets(u16);
 
 impl Facets {
     /// A cancel from above stops here.
@@ -56,10 +63,16 @@ impl Facets {
     pub(crate) const STUB: Self = Self(16);
     /// It is in no list, as its parent has none.
     pub(crate) const ROOT: Self = Self(32);
-    /// It has values of its own: `env` is a part of it.
+    /// It has values of its own: `env` tells them.
     pub(crate) const VALUES: Self = Self(64);
     /// Some of them must be dropped.
     pub(crate) const DROPS: Self = Self(128);
+    /// It was made with a deadline: `env` is part of its timer.
+    pub(crate) const TIMED: Self = Self(256);
+    /// It has an `env` of its own, and neither values nor a timer.
+    pub(crate) const ENV: Self = Self(512);
+    /// It has a clock of its own: deadlines above are another clock's.
+    pub(crate) const CLOCK: Self = Self(1024);
 
     /// Of a child's facets, those that hold as they do for its parent.
     pub(crate) const fn inherited(self) -> Self {
@@ -87,6 +100,10 @@ pub(crate) struct Plan {
     pub(crate) facets: Facets,
     pub(crate) name: Option<Cow<'static, str>>,
     pub(crate) values: Vec<Given>,
+    /// What to say if its deadline comes.
+    pub(crate) cause: Option<Cause>,
+    /// A clock of its own.
+    pub(crate) clock: Option<Arc<Clockwork>>,
 }
 
 impl Plan {
@@ -96,6 +113,8 @@ impl Plan {
             facets,
             name: None,
             values: Vec::new(),
+            cause: None,
+            clock: None,
         }
     }
 }

@@ -4,18 +4,20 @@
 //! allocation and never from a reference to the node alone, as freeing it takes
 //! that.
 
-use super::{Extension, Facets, Kind, Node};
+use super::{Facets, Kind, New, Node};
 use crate::list::{self, Link, Linked};
 use crate::sync::memory;
+use crate::timer::{Env, Timer};
 use crate::values::{Entry, How, Id, Key, Values};
 use std::any::Any;
 use std::mem::{ManuallyDrop, needs_drop};
-use std::ptr::{NonNull, null_mut};
+use std::ptr::{NonNull, null, null_mut};
 
 /// A node with one value.
 #[repr(C)]
 struct ValueNode<T> {
     node: Node,
+    env: Env,
     values: Values,
     entry: [Entry; 1],
     value: ManuallyDrop<T>,
@@ -25,6 +27,7 @@ struct ValueNode<T> {
 #[repr(C)]
 struct ManyNode {
     node: Node,
+    env: Env,
     values: Values,
     entries: Box<[Entry]>,
     boxes: Box<[NonNull<Boxed>]>,
@@ -141,10 +144,13 @@ impl Node {
         value: T,
     ) -> NonNull<Node> {
         let how = ValueNode::<T>::HOW;
-        let node = Node::below(parent, kind, facets.and(own(how)), 1, null_mut());
+        // SAFETY: kept by whoever derives from it.
+        let env = unsafe { parent.as_ref() }.env();
+        let facets = facets.and(own(how));
         let at = list::alloc(ValueNode {
-            values: Values::new(node.env, how),
-            node,
+            node: Node::below(parent, kind, facets, 1, null_mut(), null()),
+            env,
+            values: Values::new(env.values, how),
             entry: [Entry {
                 id: Id::of(key),
                 value: std::ptr::null(),
@@ -163,17 +169,19 @@ impl Node {
         // SAFETY: the entry stays in the node, and its id was made for a `T`.
         unsafe { Values::set_entries(values, entries) };
         // SAFETY: as above.
-        unsafe { (*all).node.env = values };
+        unsafe { (*all).env.values = values };
+        // SAFETY: as above.
+        let env = unsafe { &raw const (*all).env };
+        // SAFETY: as above.
+        unsafe { (*all).node.env = env };
         at.cast()
     }
 
-    /// A node with `handles` handles and several values, not attached yet.
+    /// A node with several values, not attached yet.
     pub(super) fn alloc_with_many(
-        parent: NonNull<Node>,
-        kind: Kind,
-        facets: Facets,
-        handles: u32,
-        extension: *mut Extension,
+        new: New,
+        time: *const Timer,
+        timer: Option<NonNull<Timer>>,
         given: Vec<Given>,
     ) -> NonNull<Node> {
         let how = ManyNode::HOW;
@@ -187,10 +195,16 @@ impl Node {
             });
             boxes.push(value);
         }
-        let node = Node::below(parent, kind, facets.and(own(how)), handles, extension);
+        // SAFETY: kept by whoever derives from it.
+        let up = unsafe { new.parent.as_ref() }.env().values;
+        let new = New {
+            facets: new.facets.and(own(how)),
+            ..new
+        };
         let at = list::alloc(ManyNode {
-            values: Values::new(node.env, how),
-            node,
+            node: new.with(null()),
+            env: Env { values: up, time },
+            values: Values::new(up, how),
             entries: entries.into(),
             boxes: boxes.into(),
         });
@@ -202,14 +216,26 @@ impl Node {
         // SAFETY: the entries stay where they are until the node is freed, and
         // whoever gave them made each id for its value.
         unsafe { Values::set_entries(values, entries) };
+        let env = match timer {
+            // SAFETY: as above.
+            None => unsafe { &raw mut (*all).env },
+            // The `env` of a timer comes first.
+            Some(timer) => timer.as_ptr().cast(),
+        };
+        // SAFETY: as above; so is the timer.
+        unsafe { (*env).values = values };
         // SAFETY: as above.
-        unsafe { (*all).node.env = values };
+        unsafe { (*all).node.env = env };
+        if let Some(timer) = timer {
+            // SAFETY: as above.
+            unsafe { Timer::belong_to(timer, at.cast::<Node>()) };
+        }
         at.cast()
     }
 
     /// The nearest set of values, its own or an ancestor's, or null.
     pub(crate) fn nearest_values(&self) -> *const Values {
-        self.env
+        self.env().values
     }
 
     /// Its own values, if it has any.
@@ -217,8 +243,8 @@ impl Node {
         if !self.is(Facets::VALUES) {
             return None;
         }
-        // SAFETY: then `env` is a place in this very allocation.
-        unsafe { self.env.as_ref() }
+        // SAFETY: then `env` names the set in this very allocation.
+        unsafe { self.env().values.as_ref() }
     }
 
     /// What a node of one value is called: its key, or its type.

@@ -11,10 +11,12 @@ use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::panic::Location;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 /// How a node ended, borrowed from the word that says so.
 enum End<'n> {
     Plain(&'static Location<'static>),
+    Expired,
     Record(&'n Record),
 }
 
@@ -26,6 +28,8 @@ pub(crate) struct Label {
     of: &'static str,
     /// Where it is tied to besides.
     to: Option<To>,
+    /// What remains of its own deadline.
+    pub(crate) remaining: Option<Duration>,
 }
 
 impl Label {
@@ -34,6 +38,7 @@ impl Label {
             kind: node.kind,
             of: node.value_label(),
             to: node.far().map(|far| far.to),
+            remaining: super::deadline::own_remaining(node),
         }
     }
 }
@@ -45,6 +50,7 @@ impl fmt::Display for Label {
             (Kind::Value | Kind::Key, _) => write!(f, "({})", self.of),
             (Kind::Link, Some(To::Contexts(others))) => write!(f, "({others})"),
             (Kind::Source, Some(To::Source(name))) => write!(f, "({name})"),
+            (Kind::Deadline, _) => write!(f, "({:.1?})", self.remaining.unwrap_or_default()),
             _ => Ok(()),
         }
     }
@@ -65,6 +71,7 @@ fn end(node: &Node) -> Option<(&Node, End<'_>)> {
     let end = match word.view() {
         View::Live => return None,
         View::Plain(location) => End::Plain(location),
+        View::Expired => End::Expired,
         // SAFETY: the record lives as long as the node has a handle or
         // something below (S4).
         View::Record(record) => End::Record(unsafe { memory::look(record) }),
@@ -93,6 +100,12 @@ pub(super) fn record_like(node: &Node) -> Option<Record> {
             reason: Reason::Cancelled,
             cause: None,
             location: Some(location),
+            origin: Some(id(origin)),
+        },
+        End::Expired => Record {
+            reason: Reason::DeadlineExceeded,
+            cause: None,
+            location: None,
             origin: Some(id(origin)),
         },
         End::Record(record) => Record {
@@ -125,13 +138,14 @@ impl NodeRef {
     pub(crate) fn reason(&self) -> Option<Reason> {
         Some(match end(self.node())?.1 {
             End::Plain(_) => Reason::Cancelled,
+            End::Expired => Reason::DeadlineExceeded,
             End::Record(record) => record.reason,
         })
     }
 
     pub(crate) fn cause(&self) -> Option<Cause> {
         match end(self.node())?.1 {
-            End::Plain(_) => None,
+            End::Plain(_) | End::Expired => None,
             End::Record(record) => record.cause.clone(),
         }
     }

@@ -8,7 +8,7 @@
 //!
 //! Models: `cancel_vs_attach`, `cancel_vs_two_attaches`, `split_vs_cancel`.
 
-use super::mark;
+use super::{mark, moved};
 use crate::list::{Head, Push};
 use crate::node::{Facets, Node};
 use crate::sync::{Site, recheck, thread_index};
@@ -34,6 +34,7 @@ pub(super) unsafe fn attach(parent: &Node, child: NonNull<Node>) {
     }
     // SAFETY: not handed out yet.
     let child = unsafe { child.as_ref() };
+    moved::told_by(parent, child);
     let word = parent.state.load(Site::AttachLook);
     if !word.is_live() && recheck(Site::AttachRecheck) {
         // Nothing was ever attached below the child, and what will be is born
@@ -80,7 +81,7 @@ unsafe fn link_in_lane(parent: &Node, child: NonNull<Node>) {
     // SAFETY: a place in the child, which is the caller's alone.
     let place = unsafe { &raw mut (*child.as_ptr()).lane };
     // SAFETY: as above; published by the push.
-    unsafe { place.write(number as u16) };
+    unsafe { place.write(number as u8) };
     let lane = parent.lane(number);
     let mut head = lane.peek();
     // SAFETY: `child` is the caller's alone, and buried when it dies.

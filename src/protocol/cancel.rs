@@ -22,13 +22,15 @@
 
 use super::dispose::{Panics, drop_one};
 use super::hold::Hold;
-use super::{ask, mark};
+use super::{ask, deadline, mark};
 use crate::error::{Cause, Reason};
 use crate::node::{Facets, Knots, Node};
 use crate::state::{OwnedRecord, Record, Word};
 use crate::sync::{Site, recheck};
+use crate::timer::Clockwork;
 use crate::wait_cell::Chain;
 use std::panic::Location;
+use std::sync::Arc;
 
 /// Cancels `node`, which the caller keeps. True if this call did it. The ties of
 /// the node itself are cut if `cut` says so.
@@ -47,8 +49,16 @@ pub(super) fn cancel(
             origin: None,
         })),
     };
+    cancel_by(node, word, cut)
+}
+
+/// The same with a word that says why.
+pub(super) fn cancel_by(node: &Node, word: Word<Node>, cut: bool) -> bool {
     match node.state.finish(word, Site::Cancel) {
         Ok(()) => {
+            if node.has_timer() {
+                disarm(node);
+            }
             if !mark::is_leaf(node) || node.is(Facets::FAR) {
                 spread(node, true, cut);
             }
@@ -84,6 +94,30 @@ fn spread(node: &Node, won: bool, cut: bool) {
     claimed.deliver(node);
 }
 
+/// Takes the timer off of a node that this thread has just marked.
+#[cold]
+fn disarm(node: &Node) {
+    if deadline::disarm(node) {
+        if let Some(timer) = node.own_timer() {
+            timer.shard().clockwork().wake();
+        }
+    }
+}
+
+/// Marks all below `node`, which is done: what this thread has to deliver, if
+/// there may be anything.
+pub(super) fn spread_below(node: &Node, won: bool) -> Option<Claimed> {
+    if mark::is_leaf(node) && !node.is(Facets::FAR) {
+        return None;
+    }
+    let mut claimed = Claimed::new();
+    mark::mark_all(node, won, &mut claimed);
+    if won {
+        claimed.cut(node);
+    }
+    Some(claimed)
+}
+
 /// What a thread has claimed in the walk of a cancel, to deliver when all is
 /// marked.
 pub(super) struct Claimed {
@@ -99,6 +133,8 @@ pub(super) struct Claimed {
     knots: Vec<Knots>,
     /// What was kept on the way.
     holds: Vec<Hold>,
+    /// Whose drivers are to be woken.
+    to_wake: Vec<Arc<Clockwork>>,
 }
 
 /// Which chain of [`Claimed`] a walk claims for.
@@ -116,6 +152,17 @@ impl Claimed {
             links: Vec::new(),
             knots: Vec::new(),
             holds: Vec::new(),
+            to_wake: Vec::new(),
+        }
+    }
+
+    /// Takes the timer off of a node that was just marked.
+    #[inline]
+    pub(super) fn disarm(&mut self, node: &Node) {
+        if node.has_timer() && deadline::disarm(node) {
+            if let Some(timer) = node.own_timer() {
+                self.to_wake.extend(timer.shard().clockwork().keep());
+            }
         }
     }
 
@@ -159,12 +206,21 @@ impl Claimed {
     }
 
     /// Delivers all, lets go what was kept, and resumes the first panic.
-    fn deliver(mut self, root: &Node) {
+    fn deliver(self, root: &Node) {
         let mut panics = Panics::new();
-        deliver(&mut self.chain, root, &mut panics);
+        self.deliver_to(root, &mut panics);
+        panics.resume();
+    }
+
+    /// The same, but for the panic.
+    pub(super) fn deliver_to(mut self, root: &Node, panics: &mut Panics) {
+        for clockwork in self.to_wake {
+            panics.catch(|| clockwork.wake());
+        }
+        deliver(&mut self.chain, root, panics);
         // The last that was closed is above all the others, or beside them.
         for (link, mut chain) in self.links.into_iter().rev() {
-            deliver(&mut chain, link.node(), &mut panics);
+            deliver(&mut chain, link.node(), panics);
             panics.catch(|| drop(link));
         }
         for knots in self.knots {
@@ -173,7 +229,6 @@ impl Claimed {
         for hold in self.holds {
             panics.catch(|| drop(hold));
         }
-        panics.resume();
     }
 }
 

@@ -168,6 +168,13 @@ impl Panics {
         }
     }
 
+    /// Lets the panics be.
+    pub(super) fn forget(self) {
+        if let Some(panic) = self.0 {
+            forget(panic);
+        }
+    }
+
     /// Goes on with the first panic, unless this thread unwinds already: then
     /// the panic hook has reported it, and that is all.
     pub(super) fn resume(self) {

@@ -29,7 +29,7 @@
 //! `link_diamond_vs_cancel`.
 
 use super::cancel::Claimed;
-use super::{NodeRef, ask, attach, dispose, mark};
+use super::{NodeRef, Planned, ask, attach, deadline, dispose, mark};
 use crate::node::{Away, Facets, Far, Kind, Knots, Node, Plan, Ties, To};
 use crate::state::{OwnedRecord, Word};
 use crate::sync::Site;
@@ -42,13 +42,14 @@ impl NodeRef {
     pub(crate) fn derive_linked<'a>(
         &self,
         plan: Plan,
+        time: Option<Planned<'_>>,
         others: impl Iterator<Item = &'a NodeRef>,
     ) -> (NodeRef, NodeRef) {
         // What a shield keeps off comes by a stub, if it is asked for.
         let above = (!plan.facets.has(Facets::SHIELDED)).then_some(self);
         let others = distinct(above, others);
         let to = To::Contexts(others.len());
-        let (one, another) = self.derive_far(plan, to);
+        let (one, another) = self.derive_far(plan, to, time);
         let node = one.node();
         let mut stubs = Vec::with_capacity(others.len());
         for other in others {
@@ -62,7 +63,12 @@ impl NodeRef {
 
     /// A node that something outside its parent's list will point to, with two
     /// handles.
-    pub(super) fn derive_far(&self, mut plan: Plan, to: To) -> (NodeRef, NodeRef) {
+    pub(super) fn derive_far(
+        &self,
+        mut plan: Plan,
+        to: To,
+        time: Option<Planned<'_>>,
+    ) -> (NodeRef, NodeRef) {
         let away = Arc::new(Away::new());
         let far = Far {
             away: away.clone(),
@@ -70,11 +76,17 @@ impl NodeRef {
             to,
         };
         plan.facets = plan.facets.and(Facets::HELD).and(Facets::FAR);
-        let node = Node::alloc_plan(self.0, plan, 2, Some(far));
+        let fresh = time.map(|time| deadline::prepare(self.node(), plan.facets, time));
+        let timer = fresh.as_ref().map(deadline::Fresh::timer);
+        let node = Node::alloc_plan(self.0, plan, 2, Some(far), timer);
         away.point(node);
         // SAFETY: new, made for this parent, to which we have a handle.
         unsafe { attach::attach(self.node(), node) };
-        (NodeRef(node), NodeRef(node))
+        let pair = (NodeRef(node), NodeRef(node));
+        if let Some(fresh) = fresh {
+            fresh.start(pair.0.node());
+        }
+        pair
     }
 
     /// Ties a far node, or drops `knots` if it is done.
@@ -119,7 +131,7 @@ fn stub(node: &Node, other: &NodeRef) -> NodeRef {
         to: To::Contexts(0),
     };
     let plan = Plan::of(Kind::Stub, Facets::HELD.and(Facets::STUB));
-    let at = Node::alloc_plan(other.0, plan, 1, Some(far));
+    let at = Node::alloc_plan(other.0, plan, 1, Some(far), None);
     // SAFETY: new, made for this parent, to which the caller has a handle.
     unsafe { attach::attach(other.node(), at) };
     let stub = NodeRef(at);

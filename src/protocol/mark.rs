@@ -162,7 +162,10 @@ impl<'t> Walk<'t> {
     /// Marks one child. True if its lanes are to be walked.
     fn mark(&self, child: &Node, word: Word<Node>, claimed: &mut Claimed) -> bool {
         let (now, settled) = match child.state.finish(word, Site::Mark) {
-            Ok(()) => (word, false),
+            Ok(()) => {
+                claimed.disarm(child);
+                (word, false)
+            }
             // It was done before; what it says is final.
             Err(now) => (now, now.is_settled()),
         };
@@ -218,6 +221,7 @@ impl<'t> Walk<'t> {
             }
         }
         if won {
+            claimed.disarm(node);
             claimed.cut(node);
             let whose = Some(claimed.won(link));
             let walk = Walk::prepare(node, whose);

@@ -10,6 +10,7 @@
 //! | walk | `mark` | depth first by parent and sibling links, no stack, no lock |
 //! | wait | `wait` | push on the node's wait lane, which a cancel closes |
 //! | call back | `callback` | the same for a closure, which holds no node |
+//! | end in time | `deadline`, `moved`, `expire` | a timer, moved in place; the driver ends what is due |
 //! | drop | `release` | bury the node; what its parent was kept for goes too |
 //! | ask | `ask` | read the state word, follow one hop |
 //! | hand values down | `value` | find the nearest set, go up from there (see `values`) |
@@ -68,10 +69,13 @@ mod ask;
 mod attach;
 mod callback;
 mod cancel;
+mod deadline;
 mod dispose;
+mod expire;
 mod hold;
 mod link;
 mod mark;
+mod moved;
 mod release;
 mod snapshot;
 mod source;
@@ -80,6 +84,8 @@ mod wait;
 
 pub(crate) use ask::Label;
 pub(crate) use callback::Registered;
+pub(crate) use deadline::Planned;
+pub(crate) use expire::{Next, Thrown, run_once};
 pub(crate) use snapshot::Row;
 pub(crate) use source::Foreign;
 pub(crate) use wait::Wait;
@@ -123,8 +129,8 @@ impl NodeRef {
     }
 
     /// A node below this one, with one handle.
-    pub(crate) fn derive(&self, kind: Kind, facets: Facets) -> NodeRef {
-        let node = Node::alloc(self.0, kind, facets, 1);
+    pub(crate) fn derive(&self, plan: Plan) -> NodeRef {
+        let node = Node::alloc_plan(self.0, plan, 1, None, None);
         // SAFETY: new, made for this parent, to which we have a handle.
         unsafe { attach::attach(self.node(), node) };
         NodeRef(node)
@@ -138,12 +144,23 @@ impl NodeRef {
         (NodeRef(node), NodeRef(node))
     }
 
-    /// The same, by a plan.
-    pub(crate) fn derive_plan(&self, plan: Plan) -> (NodeRef, NodeRef) {
-        let node = Node::alloc_plan(self.0, plan, 2, None);
+    /// The same, by a plan, and with a deadline.
+    pub(crate) fn derive_plan(&self, plan: Plan, time: Option<Planned<'_>>) -> (NodeRef, NodeRef) {
+        let fresh = time.map(|time| deadline::prepare(self.node(), plan.facets, time));
+        let timer = fresh.as_ref().map(deadline::Fresh::timer);
+        let node = Node::alloc_plan(self.0, plan, 2, None, timer);
         // SAFETY: new, made for this parent, to which we have a handle.
         unsafe { attach::attach(self.node(), node) };
-        (NodeRef(node), NodeRef(node))
+        let pair = (NodeRef(node), NodeRef(node));
+        if let Some(fresh) = fresh {
+            fresh.start(pair.0.node());
+        }
+        pair
+    }
+
+    /// Of a child's facets, those that hold as they do here.
+    pub(crate) fn inherited(&self) -> Facets {
+        self.node().facets.inherited()
     }
 
     #[inline(always)]

@@ -21,12 +21,13 @@
 //! Models: `orphan_two_lanes`, `orphan_vs_cancel`, `orphan_vs_child_drop`,
 //! `value_drop_vs_lookup`.
 
-use super::cancel;
 use super::dispose::{self, Garbage, Panics};
+use super::{cancel, deadline};
 use crate::list::{self, Head, LazyPin, Reaped};
 use crate::node::{Facets, Node, ORPHAN};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::Site;
+use crate::timer::End;
 use std::ptr::NonNull;
 
 /// Ends a node, or orphans it.
@@ -44,10 +45,14 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
     let plain = !head.has(Head::PARENT | Head::SPLIT)
         && !node.is(Facets::DROPS)
         && !node.state.owns_record()
+        && !node.has_deadline_cause()
         && !called();
     if let (true, Some(parent)) = (plain, node.attached_to()) {
         // Relaxed: for those who count; nobody else has a use for it.
         node.handles.store(0, Relaxed, Site::HandleZero);
+        if node.has_timer() && !ends_timer(node) {
+            return;
+        }
         let number = usize::from(node.lane);
         // SAFETY: dead, linked there, and ours to bury (T7).
         if unsafe {
@@ -60,6 +65,13 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
     }
     // SAFETY: not buried so far; the caller's promise is handed on.
     unsafe { last_handle_gone_slow(at) };
+}
+
+/// Takes the timer of a dead node off. False if the driver uses the node: then it
+/// will bury it.
+fn ends_timer(node: &Node) -> bool {
+    node.own_timer_at()
+        .is_none_or(|timer| deadline::end(timer) == End::Ours)
 }
 
 /// # Safety
@@ -89,12 +101,17 @@ unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
 /// # Safety
 ///
 /// As `bury`.
-unsafe fn bury_all(at: NonNull<Node>) {
+pub(super) unsafe fn bury_all(at: NonNull<Node>) {
     let mut garbage = Garbage::new();
     let mut next = Some(at);
     while let Some(at) = next {
         // SAFETY: dead and not buried.
-        if unsafe { at.as_ref() }.is(Facets::DROPS) {
+        let node = unsafe { at.as_ref() };
+        if !ends_timer(node) {
+            next = None;
+            break;
+        }
+        if node.is(Facets::DROPS) {
             break;
         }
         // SAFETY: dead, not buried, and ours to bury (T7).
@@ -115,7 +132,13 @@ pub(super) unsafe fn end(at: NonNull<Node>, garbage: *mut Garbage, panics: &mut 
     let mut next = Some(at);
     while let Some(at) = next {
         // SAFETY: dead and not buried.
-        let values = unsafe { at.as_ref() }.values_to_drop();
+        let node = unsafe { at.as_ref() };
+        let mut ours = true;
+        panics.catch(|| ours = ends_timer(node));
+        if !ours {
+            return;
+        }
+        let values = node.values_to_drop();
         for number in 0..values {
             // SAFETY: dead, not buried, and ours; each value once.
             panics.catch(|| unsafe { Node::drop_value(at, number) });
@@ -229,6 +252,10 @@ unsafe fn bury(at: NonNull<Node>, garbage: &mut Garbage) -> Option<NonNull<Node>
     let node = unsafe { at.as_ref() };
     // SAFETY: no handle is left here or below, so nobody reads the record (S4).
     garbage.records.extend(unsafe { node.state.take_record() });
+    // SAFETY: dead, and ours.
+    if let Some(cause) = unsafe { node.take_deadline_cause() } {
+        garbage.knots.push(Box::new(cause));
+    }
     if let Some(far) = node.far().filter(|_| node.is(Facets::FAR)) {
         far.away.clear();
         garbage.knots.extend(far.ties.cut());

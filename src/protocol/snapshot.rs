@@ -214,7 +214,7 @@ impl<'t> Walk<'t> {
                 node = unsafe { &*from.as_ptr() };
                 word = node.state.load_known(Site::SnapshotOrigin);
             }
-            View::Plain(_) | View::Record(_) => {}
+            View::Plain(_) | View::Expired | View::Record(_) => {}
         }
         let reason = word.own_reason();
         let reason = reason.expect("one hop leads to the reason (S2)");

@@ -78,7 +78,7 @@ impl NodeRef {
         type_name: &'static str,
     ) -> (NodeRef, NodeRef) {
         let to = To::Source(type_name);
-        let (one, another) = self.derive_far(Plan::of(Kind::Source, Facets::CANCELABLE), to);
+        let (one, another) = self.derive_far(Plan::of(Kind::Source, Facets::CANCELABLE), to, None);
         if one.is_done() {
             return (one, another);
         }

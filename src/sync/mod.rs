@@ -9,11 +9,12 @@
 //! | what | from here |
 //! |---|---|
 //! | atomics, each operation with its [`Site`] | [`AtomicPtr`], [`AtomicUsize`], [`AtomicU32`] |
-//! | plain memory guarded by a protocol | [`Cell`] |
+//! | plain memory guarded by a protocol | [`Cell`], [`Turn`] |
 //! | an order that no plain memory shows | [`Witness`] |
 //! | heap memory whose life is checked | [`memory`] |
 //! | epochs | [`epoch`] |
 //! | one waker slot | [`AtomicWaker`] |
+//! | what is read often and replaced rarely | [`Swap`] |
 //! | a look again that a protocol needs | [`recheck`] |
 //! | sizes that shrink in a model | [`limits`] |
 //! | ids, lane choice, statics, thread-locals | the rest |
@@ -37,11 +38,14 @@ pub(crate) mod park;
 mod site;
 
 pub(crate) use backend::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
-pub(crate) use backend::cell::{Cell, Witness};
+pub(crate) use backend::cell::{Cell, Turn, Witness};
+#[cfg(not(crossbeam_loom))]
+pub(crate) use backend::swap::Cached;
+pub(crate) use backend::swap::Swap;
 pub(crate) use backend::waker::AtomicWaker;
 pub(crate) use backend::{
-    const_fn, epoch, lane_count, limits, local_flag, memory, prefetch, recheck, shared_static,
-    thread_index,
+    clock, const_fn, epoch, lane_count, limits, local_flag, memory, prefetch, recheck,
+    shared_static, spawn, thread_index, yield_now,
 };
 pub(crate) use site::Site;
 #[cfg(crossbeam_loom)]

@@ -131,6 +131,50 @@ impl Drop for Foreign {
     }
 }
 
+/// A thread that sleeps, and may be woken.
+pub(crate) struct Sleeper(Thread);
+
+impl Sleeper {
+    /// This thread.
+    pub(crate) fn current() -> Sleeper {
+        Sleeper(thread::current())
+    }
+
+    /// Ends its sleep, the present one or else the next.
+    pub(crate) fn wake(&self) {
+        #[cfg(crossbeam_loom)]
+        super::model::schedule_point();
+        self.0.unpark();
+    }
+
+    /// Sleeps until then, or until it is woken, or for no reason. False if the
+    /// time has come.
+    #[cfg(not(crossbeam_loom))]
+    pub(crate) fn sleep(until: Option<Instant>) -> bool {
+        match until {
+            None => thread::park(),
+            Some(at) => {
+                let left = at.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return false;
+                }
+                thread::park_timeout(left);
+            }
+        }
+        true
+    }
+
+    /// The same by the clock of the model.
+    #[cfg(crossbeam_loom)]
+    pub(crate) fn sleep(until: Option<std::time::Instant>) -> bool {
+        if super::clock::has_come(until) {
+            return false;
+        }
+        thread::park();
+        true
+    }
+}
+
 /// Blocks this thread until `ready` gives a value.
 ///
 /// `ready` is handed the waker to register each time it is asked.

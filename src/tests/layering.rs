@@ -14,8 +14,10 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["state", "list"],
     &["wait_cell", "values"],
+    &["timer"],
     &["node"],
     &["protocol"],
+    &["time"],
     HANDLES,
     &["model"],
     &["lib"],
@@ -32,8 +34,11 @@ const HANDLES: &[&str] = &[
     "source",
     "blocking",
     "run",
+    "stream",
     "tree",
     "with_value",
+    "deadline",
+    "with_clock",
 ];
 
 /// Crates that only the facade names.
@@ -46,10 +51,12 @@ const UNSAFE_ROOMS: &[&str] = &[
     "state.rs",
     "wait_cell/",
     "values/",
+    "timer/",
     "node.rs",
     "node/",
     "protocol/",
     "run.rs",
+    "stream.rs",
 ];
 
 /// Sites in more than one place.

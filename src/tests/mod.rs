@@ -48,6 +48,8 @@ mod snapshot;
 #[cfg(feature = "internal-model")]
 mod snapshot_in_use;
 mod source_paths;
+#[cfg(feature = "stream")]
+mod stream;
 mod stress;
 mod ties;
 mod tools;

@@ -5,6 +5,7 @@
 mod text;
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::context::Context;
 use crate::error::{Id, Reason};
@@ -44,6 +45,10 @@ pub enum Kind {
     Link,
     /// [`Context::from_source`].
     Source,
+    /// [`Context::with_deadline`] or [`Context::with_timeout`].
+    Deadline,
+    /// [`Context::with_clock`] or [`Context::with_driver`].
+    Clock,
 }
 
 impl fmt::Display for Kind {
@@ -58,6 +63,8 @@ impl fmt::Display for Kind {
             Kind::Key => "with_key",
             Kind::Link => "link",
             Kind::Source => "from_source",
+            Kind::Deadline => "with_deadline",
+            Kind::Clock => "with_clock",
         })
     }
 }
@@ -74,6 +81,8 @@ impl Kind {
             node::Kind::Key => Kind::Key,
             node::Kind::Link => Kind::Link,
             node::Kind::Source => Kind::Source,
+            node::Kind::Deadline => Kind::Deadline,
+            node::Kind::Clock => Kind::Clock,
             node::Kind::Stub => unreachable!("a stub is no context, and not shown"),
         }
     }
@@ -221,6 +230,13 @@ impl Node {
     #[must_use]
     pub fn waiters(&self) -> usize {
         self.waiters
+    }
+
+    /// How much time it had left until its own deadline, by its clock: zero once
+    /// past, `None` if it was given none.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        self.label.remaining
     }
 
     /// How many callbacks were registered that had neither run nor been

@@ -52,6 +52,11 @@ macro_rules! integer {
                 self.0.fetch_or(value, seed::order(order, site))
             }
 
+            pub(crate) fn fetch_max(&self, value: $int, order: Ordering, site: Site) -> $int {
+                before!(self);
+                self.0.fetch_max(value, seed::order(order, site))
+            }
+
             pub(crate) fn read_in_order(&self, order: Ordering, site: Site) -> $int {
                 before!(self);
                 if seed::weakened(site, Weakening::PlainRead) {

@@ -28,6 +28,31 @@ impl<T: Copy> Cell<T> {
     }
 }
 
+/// Something that threads take turns with; loom checks the turns.
+pub(crate) struct Turn<T> {
+    turns: loom::cell::UnsafeCell<()>,
+    value: std::cell::UnsafeCell<T>,
+}
+
+impl<T> Turn<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self {
+            turns: loom::cell::UnsafeCell::new(()),
+            value: std::cell::UnsafeCell::new(value),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller has the role, and no other reference that this gave.
+    #[allow(clippy::mut_from_ref, reason = "the role keeps everybody else away")]
+    pub(crate) unsafe fn take(&self) -> &mut T {
+        self.turns.with_mut(|_| ());
+        // SAFETY: by the caller.
+        unsafe { &mut *self.value.get() }
+    }
+}
+
 /// A place that one thread writes before another reads it.
 pub(crate) struct Witness(loom::cell::UnsafeCell<()>);
 

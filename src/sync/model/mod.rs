@@ -8,9 +8,11 @@
 
 pub(crate) mod atomic;
 pub(crate) mod cell;
+pub(crate) mod clock;
 pub(crate) mod epoch;
 pub(crate) mod memory;
 mod seed;
+pub(crate) mod swap;
 pub(crate) mod testing;
 pub(crate) mod waker;
 
@@ -22,8 +24,10 @@ use std::cell::Cell as StdCell;
 pub(crate) mod limits {
     pub(crate) const BATCH: usize = 2;
     pub(crate) const BATCH_SPLIT: usize = 2;
+    pub(crate) const REQUESTS: usize = 2;
     pub(crate) const CONTENDED: u32 = 1;
     pub(crate) const VALUES_WALKED: usize = 2;
+    pub(crate) const LINGER: std::time::Duration = std::time::Duration::ZERO;
 }
 
 loom::lazy_static! {
@@ -34,6 +38,21 @@ loom::lazy_static! {
 /// Lets loom switch threads here. Relaxed, so that it orders nothing.
 pub(super) fn schedule_point() {
     SCHEDULE.fetch_add(0, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Starts a thread that nobody joins.
+pub(crate) fn spawn(
+    _name: &str,
+    _stack: Option<usize>,
+    run: impl FnOnce() + Send + 'static,
+) -> std::io::Result<()> {
+    loom::thread::spawn(run);
+    Ok(())
+}
+
+/// Lets other threads run.
+pub(crate) fn yield_now() {
+    loom::thread::yield_now();
 }
 
 pub(crate) fn lane_count() -> usize {

@@ -45,6 +45,11 @@ macro_rules! integer {
                 self.0.fetch_or(value, order)
             }
 
+            #[inline(always)]
+            pub(crate) fn fetch_max(&self, value: $int, order: Ordering, _site: Site) -> $int {
+                self.0.fetch_max(value, order)
+            }
+
             /// Reads by a read-modify-write, so that the read takes its place
             /// in the order of all other read-modify-writes of this word.
             #[inline(always)]

@@ -30,6 +30,25 @@ impl<T: Copy> Cell<T> {
     }
 }
 
+/// Something that threads take turns with, by a role.
+pub(crate) struct Turn<T>(UnsafeCell<T>);
+
+impl<T> Turn<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    /// # Safety
+    ///
+    /// The caller has the role, and no other reference that this gave.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref, reason = "the role keeps everybody else away")]
+    pub(crate) unsafe fn take(&self) -> &mut T {
+        // SAFETY: by the caller.
+        unsafe { &mut *self.0.get() }
+    }
+}
+
 /// What one thread has seen to before another goes on: nothing in a program, a
 /// race in a model if no ordering says so.
 pub(crate) struct Witness(());

@@ -4,6 +4,7 @@ pub(crate) mod atomic;
 pub(crate) mod cell;
 pub(crate) mod epoch;
 pub(crate) mod memory;
+pub(crate) mod swap;
 pub(crate) mod waker;
 
 #[cfg(feature = "internal-model")]
@@ -22,10 +23,39 @@ pub(crate) mod limits {
     pub(crate) const BATCH: usize = 14;
     /// The same in a lane of a split list.
     pub(crate) const BATCH_SPLIT: usize = 32;
+    /// Requests on the stack of a wheel before somebody works them off.
+    pub(crate) const REQUESTS: usize = 64;
     /// Failed pushes on one head before the list is split.
     pub(crate) const CONTENDED: u32 = 8;
     /// Sets of values that a lookup passes before it makes an index.
     pub(crate) const VALUES_WALKED: usize = 8;
+    /// How long a driver without deadlines stays.
+    pub(crate) const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
+}
+
+/// The clock of the system.
+pub(crate) mod clock {
+    pub(crate) fn now() -> std::time::Instant {
+        std::time::Instant::now()
+    }
+}
+
+/// Starts a thread that nobody joins.
+pub(crate) fn spawn(
+    name: &str,
+    stack: Option<usize>,
+    run: impl FnOnce() + Send + 'static,
+) -> std::io::Result<()> {
+    let mut builder = std::thread::Builder::new().name(name.to_owned());
+    if let Some(bytes) = stack {
+        builder = builder.stack_size(bytes);
+    }
+    builder.spawn(run).map(drop)
+}
+
+/// Lets other threads run.
+pub(crate) fn yield_now() {
+    std::thread::yield_now();
 }
 
 /// Says that a protocol looks again here. Always true outside the model, where

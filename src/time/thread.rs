@@ -1,0 +1,162 @@
+//! A thread that sleeps until the next deadline.
+//!
+//! # How it works
+//!
+//! One word says what there is:
+//!
+//! | state | meaning | a wake |
+//! |---|---|---|
+//! | `NONE` | no thread | starts one |
+//! | `RUNNING` | it runs or sleeps, and has heard every wake so far | unparks it |
+//! | `WOKEN` | it will run again, or is being started | does nothing |
+//!
+//! ```text
+//!   NONE ──wake──► WOKEN ◄──wake── RUNNING
+//!     ▲              └─────run──────► │
+//!     └──────────nothing left─────────┘
+//! ```
+//!
+//! The thread takes WOKEN back before it looks for what is due, so a wake that
+//! comes during the look makes it look again. It stops by a compare-and-swap
+//! from RUNNING, which a wake before that defeats.
+//!
+//! Models: `driver_arm_vs_sleep`, `driver_arm_vs_stop`.
+
+use super::driver;
+use crate::protocol::Thrown;
+use crate::sync::Ordering::{AcqRel, Relaxed, Release};
+use crate::sync::park::Sleeper;
+use crate::sync::{AtomicU32, Site, Swap, clock, limits, spawn};
+use crate::timer::{Clockwork, Engine, Moment};
+use std::io;
+use std::sync::{Arc, Once};
+use std::time::Instant;
+
+const NONE: u32 = 0;
+const RUNNING: u32 = 1;
+const WOKEN: u32 = 2;
+
+/// What the thread and those who wake it share.
+struct State {
+    word: AtomicU32,
+    sleeper: Swap<Sleeper>,
+}
+
+pub(super) struct ThreadDriver {
+    state: Arc<State>,
+    /// Bytes; the system's default if none.
+    stack: Option<usize>,
+}
+
+impl ThreadDriver {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Arc::new(State {
+                word: AtomicU32::new(NONE),
+                sleeper: Swap::new(),
+            }),
+            stack: None,
+        }
+    }
+
+    fn start(&self, clockwork: &Arc<Clockwork>) {
+        let (state, kept) = (self.state.clone(), clockwork.clone());
+        let run = move || drive(&state, &kept);
+        if let Err(error) = spawn("ctxtree-timers", self.stack, run) {
+            self.without_thread(clockwork, &error);
+        }
+    }
+
+    /// There is no thread: this one fires what is due, and the next that arms
+    /// tries again.
+    #[cold]
+    fn without_thread(&self, clockwork: &Clockwork, error: &io::Error) {
+        static REPORT: Once = Once::new();
+        REPORT.call_once(|| {
+            eprintln!(
+                "ctxtree: the timer thread cannot be started: {error}; \
+                 deadlines are noticed when the next one is armed"
+            );
+        });
+        let mut thrown = Thrown::new();
+        driver::run(clockwork, &mut thrown);
+        thrown.forget();
+        clockwork.nobody_sleeps();
+        // Release: what was fired here comes before what the next one does;
+        // meets the Acquire in `wake`.
+        self.state
+            .word
+            .store(NONE, Release, Site::DriverStartFailed);
+    }
+}
+
+impl Engine for ThreadDriver {
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn is_system_time(&self) -> bool {
+        true
+    }
+
+    fn wake(&self, clockwork: &Arc<Clockwork>) {
+        // Release: what was armed is seen by the run that takes this wake; meets
+        // the Acquire in `drive`. Acquire: shows the sleeper of the thread that
+        // runs; meets the Release there.
+        match self.state.word.swap(WOKEN, AcqRel, Site::DriverWake) {
+            NONE => self.start(clockwork),
+            RUNNING => {
+                if let Some(sleeper) = self.state.sleeper.load() {
+                    sleeper.wake();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The thread.
+fn drive(state: &State, clockwork: &Clockwork) {
+    state.sleeper.store(Some(Arc::new(Sleeper::current())));
+    loop {
+        // Acquire: shows what was armed before the wakes so far; meets the
+        // Release in `wake`. Release: shows the sleeper; meets the Acquire
+        // there.
+        state.word.swap(RUNNING, AcqRel, Site::DriverRun);
+        let mut thrown = Thrown::new();
+        let next = driver::run(clockwork, &mut thrown);
+        thrown.forget();
+        let nothing = next.at == Moment::NEVER && !next.busy;
+        let until = match next.at.instant() {
+            Some(at) => Some(at),
+            None if nothing => Some(clock::now() + limits::LINGER),
+            None => None,
+        };
+        let woken = sleep(state, until);
+        if nothing && !woken {
+            // Release: this thread is done with everything before another is
+            // started; meets the Acquire in `wake`. On failure Relaxed: woken,
+            // so the run comes next.
+            let stopped =
+                state
+                    .word
+                    .compare_exchange(RUNNING, NONE, Release, Relaxed, Site::DriverExit);
+            if stopped.is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+/// Sleeps until then. True if woken before.
+fn sleep(state: &State, until: Option<Instant>) -> bool {
+    loop {
+        // Relaxed: the next run acquires what came before the wake.
+        if state.word.load(Relaxed, Site::DriverLook) != RUNNING {
+            return true;
+        }
+        if !Sleeper::sleep(until) {
+            return false;
+        }
+    }
+}
