@@ -1,6 +1,7 @@
 //! Streams that end with a context.
 
 use super::tools::{Hostile, OnDrop, Wakes, in_time, message, start};
+use crate::time::ManualClock;
 use crate::{CancelHandle, Context, StreamExt, UntilCancelled};
 use futures_core::{FusedStream, Stream};
 use futures_util::stream::{self, StreamExt as _};
@@ -10,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{self, Poll, Waker};
+use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedSender};
 
 fn root() -> (Context, CancelHandle) {
@@ -103,6 +105,38 @@ fn a_busy_stream_is_cut() {
     handle.cancel();
     assert!(has_ended(&mut cut));
     assert_eq!((polls.get(), wakes.count()), (100, 0));
+}
+
+// S2: cut by an instant: at that instant and not before, and once.
+#[test]
+fn a_stream_is_cut_by_a_deadline() {
+    let clock = ManualClock::new();
+    let root = Context::background().with_clock(&clock);
+    let second = Duration::from_secs(1);
+    for below in [false, true] {
+        let (top, _top) = root.with_timeout(second);
+        let (own, _own) = root.with_deadline(clock.now() + second);
+        let ctx = if below { top.with_cancel().0 } else { own };
+        let (wakes, waker) = Wakes::new();
+        let (sender, items) = channel();
+        let mut cut = items.until_cancelled(&ctx);
+        for item in 1..=3 {
+            sender.send(item).unwrap();
+            assert_eq!(poll(&mut cut, &waker), Poll::Ready(Some(item)));
+            clock.advance(Duration::from_millis(100));
+        }
+        assert!(poll(&mut cut, &waker).is_pending());
+        drop(waker);
+        clock.set(ctx.deadline().unwrap() - Duration::from_nanos(1));
+        assert_eq!(wakes.count(), 0);
+        clock.advance(Duration::from_nanos(1));
+        assert_eq!(wakes.count(), 1);
+        sender.send(4).unwrap();
+        assert!(has_ended(&mut cut));
+        assert!(ctx.error().unwrap().is_timeout());
+        assert_eq!(Arc::strong_count(&wakes), 1, "no waker is kept");
+    }
+    assert_eq!(clock.outstanding(), 0);
 }
 
 // D21: the end is the end: nothing is given again, and nothing is polled.
