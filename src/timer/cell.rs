@@ -5,7 +5,7 @@ use super::moment::Moment;
 use super::shard::Shard;
 use super::wheel::Ring;
 use crate::sync::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
-use crate::sync::{AtomicPtr, AtomicUsize, Cell, Site, memory};
+use crate::sync::{AtomicPtr, AtomicUsize, Cell, Site, kept, memory};
 use std::mem::offset_of;
 use std::ptr::{NonNull, null_mut};
 
@@ -45,6 +45,8 @@ pub(crate) struct Timer {
     ring: Ring,
 }
 
+kept!(Timer);
+
 #[cfg(not(crossbeam_loom))]
 const _: () = assert!(size_of::<Timer>() <= 64);
 
@@ -82,7 +84,7 @@ impl Timer {
     #[inline]
     pub(crate) fn alloc(env: Env, at: Moment, shard: &Shard, starts: bool) -> NonNull<Timer> {
         let word = if starts { IN | QUEUED } else { 0 };
-        memory::alloc(Timer {
+        memory::alloc_kept(Timer {
             env,
             at: AtomicUsize::new(at.bits()),
             word: AtomicPtr::new(with(null_mut(), word)),

@@ -296,6 +296,6 @@ impl Drop for Clockwork {
             shard.empty();
         }
         // SAFETY: nobody has this clock any more (D6).
-        unsafe { memory::free(self.bare) };
+        unsafe { memory::free_kept(self.bare) };
     }
 }
