@@ -230,8 +230,11 @@ impl Clockwork {
     }
 
     fn sleeps_past(&self, at: Moment) -> bool {
+        // Rounded as `find` does: what comes in the tick that the driver sleeps
+        // for is no reason to wake it.
+        let fires = Moment::of_tick(at.tick_up(self.shift), self.shift);
         // Relaxed: as new as the caller's push has shown (D5).
-        at < Moment::from_bits(self.sleeps_until.0.load(Relaxed, Site::SleepsLoad))
+        fires < Moment::from_bits(self.sleeps_until.0.load(Relaxed, Site::SleepsLoad))
     }
 
     /// Looks for what is due. Called by the driver, which does what is found,
