@@ -406,7 +406,17 @@ impl Lane {
 /// Moves a `T` to the heap, where lanes can link it.
 #[inline(always)]
 pub(crate) fn alloc<T>(value: T) -> NonNull<T> {
-    let at = memory::alloc(value);
+    linkable(memory::alloc(value))
+}
+
+/// The same for what comes and goes often.
+#[inline(always)]
+pub(crate) fn alloc_kept<T: memory::Kept>(value: T) -> NonNull<T> {
+    linkable(memory::alloc_kept(value))
+}
+
+#[inline(always)]
+fn linkable<T>(at: NonNull<T>) -> NonNull<T> {
     assert!(
         word::address_fits(at.addr().get()),
         "a heap address must be a multiple of 16 below 2^48"

@@ -5,7 +5,7 @@ use super::moment::Moment;
 use super::shard::Shard;
 use super::wheel::Ring;
 use crate::sync::Ordering::{self, AcqRel, Acquire, Relaxed};
-use crate::sync::{AtomicPtr, AtomicUsize, Cell, Site, memory};
+use crate::sync::{AtomicPtr, AtomicUsize, Cell, Site, kept, memory};
 use std::mem::offset_of;
 use std::ptr::{NonNull, null_mut};
 
@@ -44,6 +44,8 @@ pub(crate) struct Timer {
     /// The place in the wheel.
     ring: Ring,
 }
+
+kept!(Timer);
 
 #[cfg(not(crossbeam_loom))]
 const _: () = assert!(size_of::<Timer>() <= 64);
@@ -93,7 +95,7 @@ impl Timer {
     #[inline]
     pub(crate) fn alloc(env: Env, at: Moment, shard: &Shard, starts: bool) -> NonNull<Timer> {
         let word = if starts { IN | QUEUED } else { 0 };
-        memory::alloc(Timer {
+        memory::alloc_kept(Timer {
             env,
             at: AtomicUsize::new(at.bits()),
             word: AtomicPtr::new(with(null_mut(), word)),

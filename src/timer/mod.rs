@@ -233,8 +233,11 @@ impl Clockwork {
 
     /// Whether the driver sleeps longer than that, for who has pushed before.
     pub(crate) fn sleeps_past(&self, at: Moment) -> bool {
+        // Rounded as `find` does: what comes in the tick that the driver sleeps
+        // for is no reason to wake it.
+        let fires = Moment::of_tick(at.tick_up(self.shift), self.shift);
         // Relaxed: as new as the caller's push has shown (D5).
-        at < Moment::from_bits(self.sleeps_until.0.load(Relaxed, Site::SleepsLoad))
+        fires < Moment::from_bits(self.sleeps_until.0.load(Relaxed, Site::SleepsLoad))
     }
 
     /// Looks for what is due. Called by the driver, which does what is found,
@@ -299,6 +302,6 @@ impl Drop for Clockwork {
             shard.empty();
         }
         // SAFETY: nobody has this clock any more (D6).
-        unsafe { memory::free(self.bare) };
+        unsafe { memory::free_kept(self.bare) };
     }
 }

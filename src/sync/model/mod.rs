@@ -111,3 +111,9 @@ macro_rules! local_flag {
     };
 }
 pub(crate) use local_flag;
+
+/// Nothing: see `memory::Kept`.
+macro_rules! kept {
+    ($type:ty) => {};
+}
+pub(crate) use kept;
