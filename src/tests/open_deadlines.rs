@@ -105,6 +105,8 @@ fn the_timer_thread_goes_when_all_is_cancelled() {
             let before = threads();
             let (ctx, handle) = Context::background().with_timeout(HOUR);
             until("it runs", || threads() == before + 1);
+            // So that it sleeps.
+            thread::sleep(ms(100));
             assert!(handle.cancel() && ctx.is_cancelled());
             until("it has stopped", || threads() == before);
         },
