@@ -1,9 +1,10 @@
 //! Drivers: when they are woken, and what their timers do.
 
 use super::fake_driver::{FakeDriver, TICK};
-use super::tools::{HOUR, Random, in_time, ms, outcome, start};
+use super::tools::{HOUR, Random, in_time, message, ms, outcome, start};
 use crate::time::{Driver, Timers};
-use crate::{Context, Reason};
+use crate::{CancelHandle, Context, Reason};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -139,6 +140,38 @@ fn a_run_marks_all_that_is_due_first() {
     assert_eq!(runs.load(SeqCst), all.len());
 }
 
+// V17, V18: then it delivers by deadline, whatever the order of arming.
+#[test]
+fn a_run_delivers_by_deadline() {
+    let (driver, timers, top) = FakeDriver::new();
+    let log: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let lengths = [90, 10, 70, 30, 50, 20, 80, 40, 60];
+    let kept = lengths.map(|n| {
+        let (ctx, handle) = top.with_timeout(ms(n));
+        let log = log.clone();
+        ctx.after_cancel(move |_| log.lock().unwrap().push(n))
+            .detach();
+        (ctx, handle)
+    });
+    // Half of them armed by another thread, which may use another wheel.
+    let (more, below) = (log.clone(), top.clone());
+    let others = start(move || {
+        lengths.map(|n| {
+            let (ctx, handle) = below.with_timeout(ms(n + 5));
+            let log = more.clone();
+            ctx.after_cancel(move |_| log.lock().unwrap().push(n + 5))
+                .detach();
+            (ctx, handle)
+        })
+    });
+    let others = others.join().unwrap();
+    driver.advance(ms(100));
+    timers.run();
+    let expected: Vec<u64> = (2..20).map(|n| 5 * n).collect();
+    assert_eq!(*log.lock().unwrap(), expected);
+    drop((kept, others));
+}
+
 // V14: what panics in a run is reported there, not resumed, and stops nothing.
 #[test]
 fn a_panic_in_a_run_stops_nothing() {
@@ -221,6 +254,88 @@ fn two_threads_may_run_the_same_timers() {
             assert_eq!((runs.load(SeqCst), timers.outstanding()), (200, 0));
         }
     });
+}
+
+/// Runs the timers when it is woken, on the thread that arms.
+struct Inline(FakeDriver);
+
+impl Driver for Inline {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn wake(&self, timers: &Timers) {
+        timers.run();
+        self.0.wake(timers);
+    }
+}
+
+// V15: a driver may run its timers right where it is woken, also from a callback
+// that another run calls.
+#[test]
+fn a_driver_may_run_its_timers_when_woken() {
+    in_time(|| {
+        let (driver, _, _) = FakeDriver::new();
+        let timers = Timers::new(Inline(driver.clone()));
+        let top = Context::background().with_driver(&timers);
+        let (ctx, _keep) = top.with_timeout(ms(5));
+        let armed: Arc<Mutex<Vec<(Context, CancelHandle)>>> = Arc::default();
+        let (inside, root, moves) = (armed.clone(), top.clone(), driver.clone());
+        ctx.after_cancel(move |_| {
+            let first = root.with_timeout(ms(5));
+            moves.advance(ms(10));
+            let second = root.with_timeout(ms(1));
+            inside.lock().unwrap().extend([first, second]);
+        })
+        .detach();
+        driver.advance(ms(10));
+        let (_next, _keep) = top.with_timeout(ms(1));
+        timers.run();
+        assert!(ctx.is_cancelled());
+        driver.advance(ms(10));
+        timers.run();
+        assert!(
+            armed
+                .lock()
+                .unwrap()
+                .iter()
+                .all(|(ctx, _)| ctx.is_cancelled())
+        );
+        assert_eq!((armed.lock().unwrap().len(), timers.outstanding()), (2, 0));
+    });
+}
+
+/// Cannot be woken.
+struct Broken(FakeDriver);
+
+impl Driver for Broken {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn wake(&self, _: &Timers) {
+        panic!("cannot be woken");
+    }
+}
+
+// V14, V9: where a driver panics, so does who arms; nothing of it is left.
+#[test]
+fn a_driver_that_panics_leaves_nothing_behind() {
+    let (driver, _, _) = FakeDriver::new();
+    let timers = Timers::new(Broken(driver.clone()));
+    let top = Context::background().with_driver(&timers);
+    let (kept, _keep) = top.with_cancel();
+    for _ in 0..3 {
+        let arm = || drop(kept.with_timeout(ms(5)));
+        let panic = catch_unwind(AssertUnwindSafe(arm)).unwrap_err();
+        assert_eq!(message(&*panic), "cannot be woken");
+        assert_eq!((kept.live_children(), timers.outstanding()), (0, 0));
+    }
+    // Where nobody needs to be woken, all is well.
+    timers.run();
+    driver.advance(ms(6));
+    timers.run();
+    assert!(!kept.is_cancelled() && kept.with_timeout(Duration::ZERO).0.is_cancelled());
 }
 
 /// A thread that sleeps until the next deadline, as a user would write it.

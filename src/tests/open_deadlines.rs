@@ -33,6 +33,19 @@ fn a_driver_is_woken_for_what_is_moved_to_be_the_earliest() {
     }
 }
 
+// V18: and for one that is added to what had none.
+#[test]
+fn a_driver_is_woken_for_a_deadline_that_is_added() {
+    let (driver, timers, top) = FakeDriver::new();
+    let (_ctx, handle) = top.with_cancel();
+    timers.run();
+    assert!(handle.set_deadline(driver.time() + ms(5)));
+    assert!(driver.take_wakes() > 0);
+    let (ctx, handle) = Context::background().with_cancel();
+    assert!(handle.set_deadline(Instant::now() + ms(5)));
+    until("it is over", || ctx.is_cancelled());
+}
+
 // V18: nor for one that moves away.
 #[test]
 fn a_driver_is_not_woken_for_what_is_moved_later() {
