@@ -1,6 +1,6 @@
 //! How often the allocator is asked, counted on the thread that asks.
 
-use super::tools::{peek, poll};
+use super::tools::{HOUR, ms, on_clock, peek, poll};
 use crate::{Context, Key};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -121,4 +121,38 @@ fn a_value_and_its_lookup_is_one_allocation() {
         });
         assert_eq!((typed, keyed), (1, 1));
     }
+}
+
+// G142, G144: a timeout is the node and at most one more, over from the start,
+// cancelled or neither, with others armed or not.
+#[test]
+fn a_timeout_is_at_most_one_allocation_beside_its_node() {
+    // A thread that wakes the timer thread is set up for that, some time.
+    fn settled<T>(f: impl Fn() -> T) -> usize {
+        (0..3).map(|_| allocations(&f)).min().unwrap()
+    }
+    let (clock, on_clock) = on_clock();
+    let (below, _keep) = on_clock.with_timeout(2 * HOUR);
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        for parent in [&Context::background(), &on_clock, &below] {
+            let counts = [
+                settled(|| parent.with_timeout(HOUR)),
+                settled(|| parent.with_timeout(ms(0))),
+                settled(|| {
+                    let (ctx, handle) = parent.with_timeout(HOUR);
+                    assert!(handle.cancel());
+                    assert!(ctx.is_cancelled() && peek(&mut ctx.cancelled()).is_ready());
+                }),
+                // One that arms nothing.
+                settled(|| below.with_timeout(3 * HOUR)),
+            ];
+            assert!(
+                counts.iter().all(|&count| count <= 2),
+                "{parent}: {counts:?}"
+            );
+        }
+        others.extend((0..1_000).map(|_| on_clock.with_timeout(HOUR)));
+    }
+    assert_eq!(clock.outstanding(), 1 + others.len());
 }

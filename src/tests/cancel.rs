@@ -11,7 +11,7 @@ fn root() -> Pair {
     Context::background().with_cancel()
 }
 
-// G1, G2, G3, G75, G76: the roots are never done, and are not the same.
+// G1, G2, G3: the roots are never done, and are not the same.
 #[test]
 fn background_and_todo_are_never_done() {
     static BACKGROUND: Context = Context::background();
@@ -155,7 +155,7 @@ fn a_child_of_a_done_context_is_born_done() {
     }
 }
 
-// G92, G93, G94, G101, G118, G119, G120, P10.
+// G118, G119, G120, P10.
 #[test]
 fn nothing_gets_through_a_shield() {
     assert!(!Context::background().without_cancel().is_cancelable());

@@ -1,7 +1,7 @@
 //! Why a context is done, and what becomes of the objects that say so.
 
 use super::tools::{alone, cause_on_drop, in_time, message, on_small_stack, peek, start};
-use crate::{CancelError, CancelHandle, Cause, Context, Reason};
+use crate::{CancelError, CancelHandle, Cause, Context};
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
@@ -13,46 +13,6 @@ use std::task::Poll;
 
 fn root() -> (Context, CancelHandle) {
     Context::background().with_cancel()
-}
-
-fn text(ctx: &Context) -> Option<String> {
-    ctx.cause().map(|cause| cause.to_string())
-}
-
-// V6, G77 to G85, G99: cancels of a parent P and its child K, in order, each
-// with its cause; then the cause of the child.
-#[test]
-fn the_first_cause_wins_for_ever() {
-    const P: usize = 0;
-    const K: usize = 1;
-    type Step = (usize, Option<&'static str>);
-    let cases: [(&[Step], Option<&str>); 8] = [
-        (&[(P, Some("p"))], Some("p")),
-        (&[(P, None)], None),
-        (&[(P, Some("p")), (K, Some("k"))], Some("p")),
-        (&[(K, Some("k")), (P, Some("p"))], Some("k")),
-        (&[(P, Some("p")), (K, None)], Some("p")),
-        (&[(K, None), (P, Some("p"))], None),
-        (&[(P, None), (K, Some("k"))], None),
-        (&[(K, Some("k")), (P, None)], Some("k")),
-    ];
-    for (steps, expected) in cases {
-        let (parent, p) = root();
-        let (child, k) = parent.with_cancel();
-        let handles = [p, k];
-        assert_eq!((text(&child), child.reason()), (None, None));
-        for &(who, cause) in steps {
-            match cause {
-                Some(cause) => handles[who].cancel_with(cause),
-                None => handles[who].cancel(),
-            };
-        }
-        for handle in &handles {
-            handle.cancel_with("late");
-        }
-        assert_eq!(text(&child).as_deref(), expected);
-        assert_eq!(child.reason(), Some(Reason::Cancelled));
-    }
 }
 
 // V1, V6, P10: what is below tells the very same object.

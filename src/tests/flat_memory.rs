@@ -5,23 +5,30 @@
 
 #![cfg(feature = "internal-model")]
 
-use super::tools::{alone, orders, poll, start};
-use crate::{CancelHandle, Context, model};
+use super::tools::{HOUR, alone, ms, on_clock, orders, poll, start};
+use crate::{CancelHandle, Context, model, time};
 use std::sync::{Arc, Barrier};
 use std::task::Waker;
+
+/// More than may lie about at any time: one batch for each list and shard.
+const FLAT: usize = 10_000;
 
 fn root() -> (Context, CancelHandle) {
     Context::background().with_cancel()
 }
 
 fn assert_nothing_left() {
+    assert_left(0);
+}
+
+fn assert_left(count: usize) {
     for _ in 0..1_000 {
-        if model::live_objects() == 0 {
+        if model::live_objects() == count {
             break;
         }
         model::collect();
     }
-    assert_eq!(model::live_objects(), 0);
+    assert_eq!(model::live_objects(), count);
 }
 
 // G16, V10, P47, K12: registrations come and go on a long-lived context and on
@@ -148,7 +155,7 @@ fn links_that_come_and_go_leave_the_heap_flat() {
                 }
                 most = most.max(model::live_objects());
             }
-            assert!(most < 10_000, "{most}");
+            assert!(most < FLAT, "{most}");
             assert!(!shutdown.is_cancelled());
             stop.cancel();
             drop((shutdown, stop, server, _keep));
@@ -235,6 +242,90 @@ fn races_of_links_leave_nothing_behind() {
                 }
             }
             assert_nothing_left();
+        },
+    );
+}
+
+// V10, V18, P47, P67: timeouts come and go on one parent and on many, on a clock
+// and on the default timers: dropped, cancelled, moved, or over.
+#[test]
+fn timeouts_that_come_and_go_leave_the_heap_flat() {
+    alone(
+        "tests::flat_memory::timeouts_that_come_and_go_leave_the_heap_flat",
+        || {
+            // What the default timers are made of stays.
+            let kept = time::default_driver();
+            assert_eq!(kept.outstanding(), 0);
+            let stays = model::live_objects();
+            let (clock, on_clock) = on_clock();
+            let (parent, _keep) = root();
+            let background = Context::background();
+            let mut most = 0;
+            for i in 0..100_000 {
+                let above = [&on_clock, &parent, &background][i % 3];
+                let (ctx, handle) = above.with_timeout(HOUR);
+                let (below, cancel) = ctx.with_timeout(HOUR - ms(1));
+                match i % 5 {
+                    0 => drop(cancel.cancel()),
+                    1 => drop(handle.set_deadline(ctx.deadline().unwrap() - ms(2))),
+                    2 => drop(handle.set_deadline(ctx.deadline().unwrap() + ms(2))),
+                    3 => drop(handle.set_deadline(clock.now())),
+                    _ => {}
+                }
+                drop((ctx, handle));
+                drop((below, cancel));
+                most = most.max(model::live_objects());
+            }
+            assert!(most < FLAT, "{most}");
+            assert_eq!(clock.outstanding(), 0);
+            // Armed all at once, and then gone.
+            let held: Vec<_> = (0..10_000).map(|_| on_clock.with_timeout(ms(5))).collect();
+            clock.advance(ms(5));
+            drop(held);
+            drop((clock, on_clock, parent, _keep));
+            assert_eq!(kept.outstanding(), 0);
+            assert_left(stays);
+        },
+    );
+}
+
+// P46, P67, V9: every drop order of a family with deadlines and clocks, whether the
+// time passes before, in between, after, or never.
+#[test]
+fn no_drop_order_of_a_family_with_deadlines_leaks() {
+    alone(
+        "tests::flat_memory::no_drop_order_of_a_family_with_deadlines_leaks",
+        || {
+            for passes in 0..7 {
+                for order in orders(5) {
+                    let (clock, top) = on_clock();
+                    let time = clock.clone();
+                    let (a, move_a) = top.with_timeout_cause(ms(5), "a".to_owned());
+                    let (b, _) = a.derive().value(vec![1]).timeout(ms(9)).build();
+                    let (c, _) = b.with_clock(&clock).with_timeout(ms(3));
+                    let (d, _) = c.link([&a]);
+                    c.after_cancel(|_| ()).detach();
+                    if passes % 2 == 0 {
+                        move_a.set_deadline(clock.now() + ms(7));
+                    }
+                    drop((top, move_a));
+                    let mut held = [Some(a), Some(b), Some(c), Some(d)];
+                    let mut clock = Some(clock);
+                    for (step, at) in order.into_iter().enumerate() {
+                        if step == passes {
+                            time.advance(ms(10));
+                        }
+                        match held.get_mut(at) {
+                            Some(ctx) => *ctx = None,
+                            None => clock = None,
+                        }
+                    }
+                    assert!(clock.is_none());
+                    assert_eq!(time.outstanding(), 0);
+                    drop(time);
+                    assert_nothing_left();
+                }
+            }
         },
     );
 }

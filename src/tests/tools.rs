@@ -1,6 +1,7 @@
 //! What the tests share: wakers, threads with a watchdog, processes.
 
-use crate::Cause;
+use crate::time::ManualClock;
+use crate::{Cause, Context, Reason};
 use std::fmt;
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -249,6 +250,29 @@ fn watched<T: Send + 'static>(builder: Builder, f: impl FnOnce() -> T + Send + '
         panic!("did not end within {patience:?}");
     }
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// A clock at rest, and a root that follows it.
+pub(super) fn on_clock() -> (ManualClock, Context) {
+    let clock = ManualClock::new();
+    let root = Context::background().with_clock(&clock);
+    (clock, root)
+}
+
+/// So many milliseconds.
+pub(super) const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// The least that a clock can move.
+pub(super) const TICK: Duration = Duration::from_nanos(1);
+/// Far from now, for what should not be waited for.
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Why a context is done: the reason, and the text of the cause.
+pub(super) fn outcome(ctx: &Context) -> Option<(Reason, Option<String>)> {
+    let error = ctx.error()?;
+    Some((error.reason(), error.cause().map(Cause::to_string)))
 }
 
 /// Starts a thread that returns what `f` does.
