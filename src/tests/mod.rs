@@ -34,6 +34,7 @@ mod go_sources;
 mod go_tree;
 mod go_values;
 mod hostile_callbacks;
+mod hostile_deadlines;
 mod hostile_links;
 mod hostile_sources;
 mod hostile_wakers;
