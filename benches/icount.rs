@@ -4,16 +4,22 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::hint::black_box;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use ctxtree::{CancelHandle, Context};
 use support::bits::{Floor, poll_once};
+use tokio::runtime::Builder;
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How often each function is called; `icount.sh` divides by it.
 const CALLS: usize = 1_000;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// A function whose calls valgrind can find by name, and a body that the
 /// warm-up can run without being counted.
@@ -36,6 +42,10 @@ counted!(icount_poll_ours, poll_ours, Context);
 counted!(icount_poll_peer, poll_peer, CancellationToken);
 counted!(icount_cancel_ours, cancel_ours, CancelHandle);
 counted!(icount_cancel_peer, cancel_peer, CancellationToken);
+counted!(icount_deadline_ours, deadline_ours, Context);
+counted!(icount_deadline_peer, deadline_peer, CancellationToken);
+counted!(icount_move_ours, move_ours, CancelHandle);
+counted!(icount_move_peer, move_peer, RefCell<Pin<Box<Sleep>>>);
 
 #[inline(always)]
 fn derive_ours(parent: &Context) {
@@ -82,6 +92,32 @@ fn cancel_peer(token: &CancellationToken) {
     token.cancel();
 }
 
+#[inline(always)]
+fn deadline_ours(parent: &Context) {
+    drop(black_box(parent.with_timeout(black_box(HOUR))));
+}
+
+/// Within a runtime. A sleep that was not polled is not armed.
+#[inline(always)]
+fn deadline_peer(parent: &CancellationToken) {
+    let token = black_box(parent.child_token());
+    poll_once(pin!(sleep(black_box(HOUR))), Waker::noop());
+    drop(token);
+}
+
+#[inline(always)]
+fn move_ours(handle: &CancelHandle) {
+    black_box(handle.set_deadline(Instant::now() + black_box(HOUR)));
+}
+
+#[inline(always)]
+fn move_peer(sleep: &RefCell<Pin<Box<Sleep>>>) {
+    let mut sleep = sleep.borrow_mut();
+    sleep
+        .as_mut()
+        .reset((Instant::now() + black_box(HOUR)).into());
+}
+
 /// First what is not counted, until everything made once has been made.
 fn steady<T>(over: &T, warm: impl Fn(&T), counted: impl Fn(&T)) {
     (0..CALLS).for_each(|_| warm(black_box(over)));
@@ -120,6 +156,21 @@ fn main() {
     if wanted("cancel") {
         each(|| context.with_cancel().1, cancel_ours, icount_cancel_ours);
         each(|| token.child_token(), cancel_peer, icount_cancel_peer);
+    }
+    // The clock is a system call under valgrind, which counts none of it.
+    let runtime = Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime without threads can be had");
+    let _guard = runtime.enter();
+    if wanted("deadline") {
+        steady(&context, deadline_ours, icount_deadline_ours);
+        steady(&token, deadline_peer, icount_deadline_peer);
+    }
+    if wanted("move") {
+        let (_context, handle) = context.with_timeout(HOUR);
+        steady(&handle, move_ours, icount_move_ours);
+        let mut sleep = Box::pin(sleep(HOUR));
+        poll_once(sleep.as_mut(), Waker::noop());
+        steady(&RefCell::new(sleep), move_peer, icount_move_peer);
     }
     println!("icount: {CALLS} calls of each ran; benches/icount.sh counts them");
 }

@@ -23,12 +23,14 @@ instructions() {
 }
 
 printf '%-22s %10s %12s %8s\n' "instructions" "ctxtree" "tokio-util" "ratio"
-for case in derive wait poll cancel; do
+for case in derive wait poll cancel deadline move; do
     case $case in
         derive) title="derive + drop" ;;
         wait) title="wait + poll + drop" ;;
         poll) title="is_cancelled" ;;
         cancel) title="cancel of one leaf" ;;
+        deadline) title="with_timeout + drop" ;;
+        move) title="set_deadline" ;;
     esac
     ours=$(instructions "$case" ours)
     peer=$(instructions "$case" peer)

@@ -4,83 +4,19 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::{self, Write};
 use std::hint::black_box;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use ctxtree::{CancelHandle, Context, Key};
 use support::Bench;
 use support::bits::{poll_once, wakers};
+use support::heap::{Answers, COLLECTED, Counting, count, largest, live};
 
 #[global_allocator]
 static HEAP: Counting = Counting;
-
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
-static WIDEST: AtomicUsize = AtomicUsize::new(0);
-
-/// What may stay behind, whatever the number of operations: a batch that is not
-/// full yet, a collector's bags, the lanes of a contended parent.
-const SLACK: usize = 64 << 10;
-
-/// The same where every context goes to the collector: some 450 of them, with
-/// what they have, can be on their way.
-const COLLECTED: usize = 256 << 10;
-
-struct Counting;
-
-// SAFETY: every call goes to `System` as it came; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
-        WIDEST.fetch_max(layout.align(), Ordering::Relaxed);
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-fn live() -> usize {
-    LIVE.load(Ordering::Relaxed)
-}
-
-/// Prints one line an answer, and remembers whether any was wrong.
-#[derive(Default)]
-struct Answers {
-    wrong: usize,
-}
-
-impl Answers {
-    fn check(&mut self, right: bool, question: &str, answer: fmt::Arguments<'_>) {
-        let word = if right { "ok  " } else { "FAIL" };
-        println!("{word} {question}: {answer}");
-        self.wrong += usize::from(!right);
-    }
-
-    fn flat(&mut self, question: &str, before: usize, after: usize) {
-        self.flat_within(SLACK, question, before, after);
-    }
-
-    fn flat_within(&mut self, slack: usize, question: &str, before: usize, after: usize) {
-        let grown = after.saturating_sub(before);
-        self.check(
-            grown <= slack,
-            question,
-            format_args!("{before} bytes live before, {after} after; {slack} more are allowed"),
-        );
-    }
-}
 
 fn main() {
     let bench = Bench::start("memory");
@@ -95,10 +31,7 @@ fn main() {
     emptied(&mut answers, bench.pick(1_000_000, 20_000));
     deep(&mut answers, bench.pick(1_000_000, 50_000));
     bench.finish();
-    if answers.wrong > 0 {
-        println!("{} wrong", answers.wrong);
-        std::process::exit(1);
-    }
+    answers.finish();
 }
 
 fn leaf(answers: &mut Answers) {
@@ -107,22 +40,18 @@ fn leaf(answers: &mut Answers) {
     // The first few pay for what is made once a thread or a parent.
     drop((0..100).map(|_| root.with_cancel()).collect::<Vec<_>>());
     let mut leaves: Vec<(Context, CancelHandle)> = Vec::with_capacity(LEAVES);
-    let (count, bytes) = (COUNT.load(Ordering::Relaxed), live());
-    LARGEST.store(0, Ordering::Relaxed);
-    WIDEST.store(0, Ordering::Relaxed);
+    let (before, bytes) = (count(), live());
+    largest();
     leaves.extend((0..LEAVES).map(|_| root.with_cancel()));
-    let count = COUNT.load(Ordering::Relaxed) - count;
+    let made = count() - before;
     let bytes = live() - bytes;
-    let (largest, align) = (
-        LARGEST.load(Ordering::Relaxed),
-        WIDEST.load(Ordering::Relaxed),
-    );
+    let (largest, align) = largest();
     answers.check(
-        count == LEAVES && largest <= 128,
+        made == LEAVES && largest <= 128,
         "one live leaf",
         format_args!(
             "{} allocations of {} bytes, the largest {largest}, aligned to {align}",
-            count as f64 / LEAVES as f64,
+            made as f64 / LEAVES as f64,
             bytes as f64 / LEAVES as f64,
         ),
     );
@@ -141,35 +70,35 @@ fn values(answers: &mut Answers) {
     let root = root.with_value(7_u8);
     drop(root.with_value(0_u64));
     let mut leaves: Vec<Context> = Vec::with_capacity(LEAVES);
-    let (count, bytes) = (COUNT.load(Ordering::Relaxed), live());
+    let (before, bytes) = (count(), live());
     for number in 0..LEAVES as u64 {
         let leaf = root.with_value(number);
         assert_eq!(leaf.value(), Some(&number));
         assert!(leaf.value::<i8>().is_none());
         leaves.push(leaf);
     }
-    let count = COUNT.load(Ordering::Relaxed) - count;
+    let made = count() - before;
     let bytes = live() - bytes;
     answers.check(
-        count == LEAVES,
+        made == LEAVES,
         "a context with a value, looked up",
         format_args!(
             "{} allocations, {} bytes with a u64",
-            count as f64 / LEAVES as f64,
+            made as f64 / LEAVES as f64,
             bytes as f64 / LEAVES as f64,
         ),
     );
     drop(leaves);
-    let before = COUNT.load(Ordering::Relaxed);
+    let before = count();
     for _ in 0..LEAVES {
         let leaf = root.with_value(vec![0_u8; 4]);
         assert!(leaf.value::<Vec<u8>>().is_some());
     }
-    let count = COUNT.load(Ordering::Relaxed) - before;
+    let made = count() - before;
     answers.check(
-        count == 2 * LEAVES,
+        made == 2 * LEAVES,
         "the same with a value of one allocation, and its drop",
-        format_args!("{} allocations", count as f64 / LEAVES as f64),
+        format_args!("{} allocations", made as f64 / LEAVES as f64),
     );
     // A line that is read as it grows keeps each value in few indexes.
     const MANY: usize = 1_000;
@@ -195,15 +124,15 @@ fn callbacks(answers: &mut Answers, times: usize) {
     let (context, handle) = Context::background().with_cancel();
     drop(context.after_cancel(|_| ()));
     let mut held = Vec::with_capacity(MANY);
-    let count = COUNT.load(Ordering::Relaxed);
+    let before = count();
     for number in 0..MANY {
         held.push(context.after_cancel(move |_| assert!(black_box(number) < MANY)));
     }
-    let count = COUNT.load(Ordering::Relaxed) - count;
+    let made = count() - before;
     answers.check(
-        count == MANY,
+        made == MANY,
         "a callback, closure and all",
-        format_args!("{} allocations", count as f64 / MANY as f64),
+        format_args!("{} allocations", made as f64 / MANY as f64),
     );
     drop(held);
     let before = live();

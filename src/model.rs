@@ -82,6 +82,16 @@ pub mod harness {
         testing::begin(epochs);
     }
 
+    /// Lets time pass for timer threads.
+    pub fn pass(length: std::time::Duration) {
+        testing::pass(length);
+    }
+
+    /// Waits until the timer threads have stopped.
+    pub fn join_drivers() {
+        testing::join_drivers();
+    }
+
     /// Ends it: fails if anything leaked.
     pub fn end() {
         testing::end();

@@ -333,6 +333,10 @@ impl Node {
         } else if node.is(Facets::ENV) {
             // SAFETY: by the caller; `alloc_env` made it.
             unsafe { Node::free_with_env(at) };
+        } else if timer.is_some() {
+            // The next one with a deadline takes its place.
+            // SAFETY: by the caller.
+            unsafe { memory::free_kept(at) };
         } else {
             // SAFETY: by the caller.
             unsafe { memory::free(at) };

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
 pub(crate) mod bits;
+pub(crate) mod heap;
 pub(crate) mod question;
 pub(crate) mod rounds;
 pub(crate) mod stats;

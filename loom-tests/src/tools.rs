@@ -125,3 +125,18 @@ impl Drop for Guarded {
         self.reads.with_mut(|_| ());
     }
 }
+
+/// Lets time pass for timer threads; over std it passes by itself.
+pub(crate) fn pass(length: std::time::Duration) {
+    #[cfg(crossbeam_loom)]
+    ctxtree::model::harness::pass(length);
+    #[cfg(not(crossbeam_loom))]
+    thread::sleep(length);
+}
+
+/// Waits until the timer threads have stopped; over std they outlive the body by
+/// a little.
+pub(crate) fn join_drivers() {
+    #[cfg(crossbeam_loom)]
+    ctxtree::model::harness::join_drivers();
+}

@@ -35,6 +35,31 @@ tests! {
     cancel_vs_cancel_causes
     split_vs_cancel
     split_vs_attach
+    deadline_vs_cancel
+    deadline_vs_cancel_of_the_parent
+    deadline_vs_drop
+    deadline_with_cause_vs_drop
+    deadline_vs_last_child
+    deadline_reaches_the_child_of_a_dropped_context
+    deadline_vs_wait
+    deadline_vs_attach
+    deadline_born_vs_cancel
+    timer_disarm_vs_drain
+    timer_in_the_wheel_vs_drain
+    timer_arms_vs_advance
+    two_advances
+    set_deadline_vs_fire
+    set_deadline_earlier_vs_drain
+    set_deadline_vs_attach
+    set_deadline_vs_attach_below
+    set_deadline_vs_attach_in_lanes
+    set_deadline_vs_attach_of_deadline
+    set_deadlines_at_once
+    set_deadlines_on_one_path
+    set_deadline_twice_on_one_without
+    set_deadline_vs_cancel
+    set_deadline_vs_drop_below
+    deadline_fires_once_for_each_wait
     cancel_vs_detach
     cancel_vs_detach_batch
     cancel_vs_detach_batch_with_collector
@@ -55,6 +80,9 @@ tests! {
     orphan_vs_cancel
     orphan_vs_cancel_focused
     orphan_chain
+    driver_arm_vs_sleep
+    driver_arm_vs_stop
+    driver_arms_at_once
     snapshot_vs_attach
     snapshot_vs_cancel
     snapshot_vs_attach_vs_cancel

@@ -267,8 +267,15 @@ impl Lane {
     /// Leaves notes for those who push later. They see them when somebody has
     /// then [looked](Self::look_in_order) at the head.
     pub(crate) fn leave_note(&self, notes: u32) {
-        // Relaxed: released by the look at the head.
-        self.notes.fetch_or(notes, Relaxed, Site::NoteLeave);
+        // Release: what was done before SPREAD is left; meets the Acquire in
+        // `is_spread`. The other note is released by the look at the head.
+        self.notes.fetch_or(notes, Release, Site::NoteLeave);
+    }
+
+    /// Whether the note SPREAD was left: then all below has the other one.
+    pub(crate) fn is_spread(&self) -> bool {
+        // Acquire: shows what was done below; meets the Release in `leave_note`.
+        self.notes.load(Acquire, Site::NoteSpread) & Note::SPREAD != 0
     }
 
     /// Whether one of these notes was left.
@@ -399,7 +406,17 @@ impl Lane {
 /// Moves a `T` to the heap, where lanes can link it.
 #[inline(always)]
 pub(crate) fn alloc<T>(value: T) -> NonNull<T> {
-    let at = memory::alloc(value);
+    linkable(memory::alloc(value))
+}
+
+/// The same for what comes and goes often.
+#[inline(always)]
+pub(crate) fn alloc_kept<T: memory::Kept>(value: T) -> NonNull<T> {
+    linkable(memory::alloc_kept(value))
+}
+
+#[inline(always)]
+fn linkable<T>(at: NonNull<T>) -> NonNull<T> {
     assert!(
         word::address_fits(at.addr().get()),
         "a heap address must be a multiple of 16 below 2^48"

@@ -6,9 +6,12 @@
 
 use super::{Facets, New, Node};
 use crate::list::{self, Link, Linked, Note};
-use crate::sync::memory;
+use crate::sync::{kept, memory};
 use crate::timer::{Clockwork, Env, Moment, Timer};
 use std::ptr::{NonNull, null};
+
+// For those with a deadline and nothing else of their own.
+kept!(Node);
 
 /// A node with an `env` of its own.
 #[repr(C)]
@@ -37,7 +40,7 @@ pub(super) unsafe fn free_timer(timer: NonNull<Timer>) {
     // SAFETY: the node was not freed until now (D3).
     if unsafe { timer.as_ref() }.node_freed() {
         // SAFETY: nobody else points to it any more (D3).
-        unsafe { memory::free(timer) };
+        unsafe { memory::free_kept(timer) };
     }
 }
 
@@ -112,7 +115,7 @@ impl Node {
     #[inline]
     pub(super) fn alloc_timed(new: New, timer: NonNull<Timer>) -> NonNull<Node> {
         // The `env` of a timer comes first.
-        let at = list::alloc(new.with(timer.as_ptr().cast_const().cast()));
+        let at = list::alloc_kept(new.with(timer.as_ptr().cast_const().cast()));
         // SAFETY: nobody else knows the timer yet.
         unsafe { Timer::belong_to(timer, at) };
         at

@@ -34,7 +34,7 @@ use crate::error::Reason;
 use crate::node::{Facets, Kind, Node};
 use crate::state::{OwnedRecord, Record, Word};
 use crate::sync::Site;
-use crate::timer::{Clockwork, End, Env, Moment, Timer};
+use crate::timer::{Asked, Clockwork, End, Env, Moment, Timer};
 use std::ptr::{NonNull, null};
 use std::time::{Duration, Instant};
 
@@ -144,9 +144,18 @@ impl Fresh {
 pub(super) fn request(at: NonNull<Timer>) -> bool {
     // SAFETY: the caller keeps its node, or is in a walk that does.
     let timer = unsafe { at.as_ref() };
-    let moment = timer.at();
-    // SAFETY: ours to push, by the request.
-    timer.request() && unsafe { timer.shard().push(at, Some(moment)) }
+    match timer.request() {
+        Asked::Push => {
+            // SAFETY: ours to push, by the request.
+            let called = unsafe { timer.shard().push(at, None) };
+            // Asked after the push. If the moment is moved in between, who did it
+            // wakes the driver: that takes the timer, or its look at the stack
+            // came before the push and shows the moment here.
+            called || timer.shard().clockwork().sleeps_past(timer.at())
+        }
+        Asked::Queued => true,
+        Asked::Over => false,
+    }
 }
 
 /// The same for a caller that holds nothing.

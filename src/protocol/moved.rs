@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 /// Tells `root`, which the caller keeps, and all that is below.
 pub(super) fn tell_below(root: &Node) {
-    if root.children.has_note(Note::SPREAD) {
+    if root.children.is_spread() {
         return;
     }
     let mut walk = Walk {
@@ -83,7 +83,7 @@ impl Walk<'_> {
             let child = unsafe { child.cast::<Node>().as_ref() };
             self.child = NonNull::new(child.link.next());
             let apart = Facets::SHIELDED.and(Facets::STUB);
-            if child.is_any(apart) || child.children.has_note(Note::SPREAD) {
+            if child.is_any(apart) || child.children.is_spread() {
                 continue;
             }
             self.tell(child);

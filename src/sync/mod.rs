@@ -44,7 +44,7 @@ pub(crate) use backend::swap::Cached;
 pub(crate) use backend::swap::Swap;
 pub(crate) use backend::waker::AtomicWaker;
 pub(crate) use backend::{
-    clock, const_fn, epoch, lane_count, limits, local_flag, memory, prefetch, recheck,
+    clock, const_fn, epoch, kept, lane_count, limits, local_flag, memory, prefetch, recheck,
     shared_static, spawn, thread_index, yield_now,
 };
 pub(crate) use site::Site;

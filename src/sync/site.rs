@@ -125,6 +125,7 @@ sites! {
     MovedRecheck,
     NoteLeave,
     NoteLook,
+    NoteSpread,
     NumberLoad,
     NumberSet,
     Orphan,

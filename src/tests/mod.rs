@@ -66,6 +66,8 @@ mod source_paths;
 mod stream;
 mod stress;
 mod ties;
+#[cfg(feature = "tokio")]
+mod tokio_time;
 mod tools;
 #[cfg(feature = "internal-model")]
 mod tree_text;

@@ -139,6 +139,36 @@ fn a_stream_is_cut_by_a_deadline() {
     assert_eq!(clock.outstanding(), 0);
 }
 
+// S3: cut by an instant of the runtime, on its time.
+#[cfg(feature = "tokio")]
+#[test]
+fn a_stream_is_cut_on_the_time_of_the_runtime() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().start_paused(true).build().unwrap();
+    in_time(move || {
+        runtime.block_on(async {
+            let root = Context::background().with_driver(&crate::time::Timers::tokio());
+            let (ctx, _handle) = root.with_timeout(Duration::from_millis(350));
+            let ticks = stream::unfold(0, |count| async move {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Some((count, count + 1))
+            });
+            let mut cut = Box::pin(ticks.until_cancelled(&ctx));
+            for count in 0..3 {
+                assert_eq!(cut.next().await, Some(count));
+            }
+            // The next one would come 50 ms after that.
+            assert_eq!(cut.next().await, None);
+            let now = tokio::time::Instant::now().into_std();
+            let late = now.checked_duration_since(ctx.deadline().unwrap());
+            assert!(late.unwrap() < Duration::from_millis(3));
+            assert!(cut.is_terminated());
+            assert_eq!(cut.next().await, None);
+            assert!(ctx.error().unwrap().is_timeout());
+        });
+    });
+}
+
 // D21: the end is the end: nothing is given again, and nothing is polled.
 #[test]
 fn a_cut_stream_ends_once_and_for_all() {

@@ -3,7 +3,7 @@
 use super::driver;
 use crate::protocol::Thrown;
 use crate::sync::Ordering::Relaxed;
-use crate::sync::{AtomicUsize, Site};
+use crate::sync::{AtomicUsize, Site, clock};
 use crate::timer::{Clockwork, Engine, Moment};
 use std::fmt;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl ManualClock {
     /// A clock that stands at the present instant.
     #[must_use]
     pub fn new() -> ManualClock {
-        let now = Moment::of(Instant::now());
+        let now = Moment::of(clock::now());
         let time = Arc::new(Time(AtomicUsize::new(now.bits())));
         let clockwork = Clockwork::ordered(Box::new(Hand(time.clone())));
         ManualClock { clockwork, time }

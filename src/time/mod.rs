@@ -7,7 +7,8 @@
 //! ([`set_default_driver`]), or below one context
 //! ([`Context::with_driver`](crate::Context::with_driver),
 //! [`Context::with_clock`](crate::Context::with_clock)). For tests there is
-//! [`ManualClock`].
+//! [`ManualClock`]. With the feature `tokio`, `Timers::tokio` wakes deadlines from
+//! a task of a tokio runtime, by its time, also while that is paused.
 //!
 //! A deadline never fires early. The thread fires it within half a millisecond,
 //! and what the system takes to wake a thread. Callbacks of what a deadline ends
@@ -20,6 +21,8 @@
 mod driver;
 mod manual;
 mod thread;
+#[cfg(all(feature = "tokio", not(crossbeam_loom)))]
+mod tokio;
 
 pub use driver::{Driver, Timers};
 pub use manual::ManualClock;

@@ -4,8 +4,8 @@ use super::env::Env;
 use super::moment::Moment;
 use super::shard::Shard;
 use super::wheel::Ring;
-use crate::sync::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
-use crate::sync::{AtomicPtr, AtomicUsize, Cell, Site, memory};
+use crate::sync::Ordering::{self, AcqRel, Acquire, Relaxed};
+use crate::sync::{AtomicPtr, AtomicUsize, Cell, Site, kept, memory};
 use std::mem::offset_of;
 use std::ptr::{NonNull, null_mut};
 
@@ -45,6 +45,8 @@ pub(crate) struct Timer {
     ring: Ring,
 }
 
+kept!(Timer);
+
 #[cfg(not(crossbeam_loom))]
 const _: () = assert!(size_of::<Timer>() <= 64);
 
@@ -58,6 +60,17 @@ pub(super) enum Taken {
     Unused,
     /// It is being fired.
     Firing,
+}
+
+/// What comes of a request for a timer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asked {
+    /// The caller pushes it.
+    Push,
+    /// Somebody else has pushed it, or is about to, and may not know the moment.
+    Queued,
+    /// It does not fire any more.
+    Over,
 }
 
 /// Whether a dead node is the caller's to bury.
@@ -82,7 +95,7 @@ impl Timer {
     #[inline]
     pub(crate) fn alloc(env: Env, at: Moment, shard: &Shard, starts: bool) -> NonNull<Timer> {
         let word = if starts { IN | QUEUED } else { 0 };
-        memory::alloc(Timer {
+        memory::alloc_kept(Timer {
             env,
             at: AtomicUsize::new(at.bits()),
             word: AtomicPtr::new(with(null_mut(), word)),
@@ -194,28 +207,35 @@ impl Timer {
         }
     }
 
-    /// Asks for the timer to be put where its moment says. True = the caller
-    /// pushes it.
+    /// Asks for the timer to be put where its moment says.
     ///
     /// Whoever takes it from the stack later sees the moment as it is now.
-    pub(crate) fn request(&self) -> bool {
+    pub(crate) fn request(&self) -> Asked {
         // Release: shows the moment to whoever takes it; meets the Acquire in
         // `take`. Also where nothing changes, as the one who queued it before
-        // did not know the moment. On failure Relaxed: looked at again.
-        let orders = (Release, Relaxed);
+        // did not know the moment. Acquire: who took it before is done with its
+        // place on the stack; meets the Release there. On failure Relaxed:
+        // looked at again.
+        let orders = (AcqRel, Relaxed);
         let before = self.update(Site::TimerRequestLoad, Site::TimerRequest, orders, |bits| {
             let over = bits & (OFF | FIRING | LEFT) != 0;
             (!over).then_some(bits | IN | QUEUED)
         });
-        before & (OFF | FIRING | LEFT | QUEUED) == 0
+        match before {
+            before if before & (OFF | FIRING | LEFT) != 0 => Asked::Over,
+            before if before & QUEUED != 0 => Asked::Queued,
+            _ => Asked::Push,
+        }
     }
 
     /// The context is done: the timer is not needed any more. True = the caller
     /// pushes it.
     pub(crate) fn off(&self) -> bool {
-        // Relaxed: decides by its place in the order of this word. On failure
-        // Relaxed: looked at again.
-        let orders = (Relaxed, Relaxed);
+        // Release: the node is done, as the driver then says that passes it by;
+        // meets the Acquire in `fire` and `take`. Acquire: who took it from the
+        // stack before is done with its place there; meets the Release in
+        // `take`. On failure Relaxed: looked at again.
+        let orders = (AcqRel, Relaxed);
         let before = self.update(Site::TimerOffLoad, Site::TimerOff, orders, |bits| {
             let to_queue = wants_request(bits);
             (bits & OFF == 0).then_some(bits | OFF | to_queue)
@@ -228,8 +248,8 @@ impl Timer {
     pub(crate) fn end(&self) -> (End, bool) {
         // Release: what was done with the node comes before the burial, should
         // that be the driver's; meets the Acquire in `fired`. Acquire: what the
-        // driver did with it comes before ours; meets the Release there. On
-        // failure Relaxed: looked at again.
+        // driver did with it comes before ours; meets the Release there; and as
+        // in `off`. On failure Relaxed: looked at again.
         let orders = (AcqRel, Relaxed);
         let before = self.update(Site::TimerEndLoad, Site::TimerEnd, orders, |bits| {
             let to_queue = if bits & OFF == 0 {
@@ -298,9 +318,10 @@ impl Timer {
     ///
     /// It is due, and unlinked.
     pub(super) fn fire(&self) -> bool {
-        // Relaxed, all: the node came with the request, and ends only if this
-        // is not the first (D3).
-        let orders = (Relaxed, Relaxed);
+        // Relaxed: the node came with the request, and ends only if this is not
+        // the first (D3). On failure Acquire, and before: if it is off, the node
+        // is done; meets the Release in `off`.
+        let orders = (Relaxed, Acquire);
         let before = self.update(Site::TimerFireLoad, Site::TimerFire, orders, |bits| {
             (bits & OFF == 0).then_some(bits | FIRING)
         });

@@ -18,7 +18,9 @@
 //! 4. **fire**: the driver takes what is due out of all wheels, marks all of it,
 //!    then delivers.
 //! 5. **move**: the moment is changed in place. Later: the timer is found in the
-//!    wheel too early, and put where it belongs. Earlier: a request is pushed.
+//!    wheel too early, and put where it belongs. Earlier: a request is pushed; if
+//!    one is under way already, the driver is woken, as who pushed that did not
+//!    know the moment.
 //!
 //! # States
 //!
@@ -82,7 +84,7 @@ mod moment;
 mod shard;
 mod wheel;
 
-pub(crate) use cell::{End, Timer};
+pub(crate) use cell::{Asked, End, Timer};
 pub(crate) use env::Env;
 pub(crate) use moment::Moment;
 pub(crate) use shard::Shard;
@@ -229,9 +231,13 @@ impl Clockwork {
         self.me.upgrade()
     }
 
-    fn sleeps_past(&self, at: Moment) -> bool {
+    /// Whether the driver sleeps longer than that, for who has pushed before.
+    pub(crate) fn sleeps_past(&self, at: Moment) -> bool {
+        // Rounded as `find` does: what comes in the tick that the driver sleeps
+        // for is no reason to wake it.
+        let fires = Moment::of_tick(at.tick_up(self.shift), self.shift);
         // Relaxed: as new as the caller's push has shown (D5).
-        at < Moment::from_bits(self.sleeps_until.0.load(Relaxed, Site::SleepsLoad))
+        fires < Moment::from_bits(self.sleeps_until.0.load(Relaxed, Site::SleepsLoad))
     }
 
     /// Looks for what is due. Called by the driver, which does what is found,
@@ -296,6 +302,6 @@ impl Drop for Clockwork {
             shard.empty();
         }
         // SAFETY: nobody has this clock any more (D6).
-        unsafe { memory::free(self.bare) };
+        unsafe { memory::free_kept(self.bare) };
     }
 }

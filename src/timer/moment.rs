@@ -4,7 +4,7 @@
 //! at [`ORIGIN`]. What lies before the range counts as its start, which is past,
 //! and what lies behind it as its end.
 
-use std::sync::OnceLock;
+use crate::sync::clock;
 use std::time::{Duration, Instant};
 
 /// A point in time, or never.
@@ -17,11 +17,6 @@ const ORIGIN: u64 = 1 << 59;
 /// Bit 63 is left to those who keep a moment in a word, and one number is that
 /// of `NEVER`.
 const LAST: u64 = (1 << 63) - 2;
-
-fn origin() -> Instant {
-    static FIRST: OnceLock<Instant> = OnceLock::new();
-    *FIRST.get_or_init(Instant::now)
-}
 
 fn nanos(length: Duration) -> u64 {
     let seconds = length.as_secs().saturating_mul(1_000_000_000);
@@ -36,7 +31,7 @@ impl Moment {
     pub(crate) const LAST: Moment = Moment(LAST);
 
     pub(crate) fn of(at: Instant) -> Moment {
-        let origin = origin();
+        let origin = clock::start();
         Moment(match at.checked_duration_since(origin) {
             Some(after) => ORIGIN.saturating_add(nanos(after)).min(LAST),
             None => ORIGIN.saturating_sub(nanos(origin.duration_since(at))),
@@ -48,7 +43,7 @@ impl Moment {
         if self == Moment::NEVER {
             return None;
         }
-        let origin = origin();
+        let origin = clock::start();
         Some(match self.0.checked_sub(ORIGIN) {
             Some(after) => origin
                 .checked_add(Duration::from_nanos(after))

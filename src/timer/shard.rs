@@ -268,7 +268,7 @@ impl Shard {
                     unsafe { wheel.insert(Timer::ring(timer), key) };
                 }
                 // SAFETY: nobody else points to it any more (D3).
-                Taken::Unused => unsafe { memory::free(timer) },
+                Taken::Unused => unsafe { memory::free_kept(timer) },
                 Taken::Over | Taken::Firing => {}
             }
         }
@@ -297,7 +297,7 @@ impl Shard {
                 due.push(Due { at, timer });
             } else if this.give_up() {
                 // SAFETY: nobody else points to it any more (D3).
-                unsafe { memory::free(timer) };
+                unsafe { memory::free_kept(timer) };
             }
         }
     }
@@ -335,7 +335,7 @@ impl Shard {
             // SAFETY: valid until it is given up (D3).
             if unsafe { timer.as_ref() }.give_up() {
                 // SAFETY: nobody else points to it any more (D3).
-                unsafe { memory::free(timer) };
+                unsafe { memory::free_kept(timer) };
             }
         }
     }

@@ -9,15 +9,16 @@
 //! gateway                     cancelled by SIGINT, SIGTERM or the end of --for
 //! |- server
 //! |  `- connection            one for each socket
-//! |     `- request            cancelled when the client goes away;
+//! |     `- request            cancelled when the client goes away, or
+//! |        |                  when its time is up;
 //! |        |                  carries the request's id as a value
 //! |        `- fan-out         cancelled when a backend fails;
 //! |                           watched by three to five sub-tasks
 //! `- load                     watched by every client of the load generator
 //! ```
 //!
-//! Where to look: `request.rs` for a request's life, its id and the log of its
-//! cancels, `backends.rs` for work that stops when it is told to, `server.rs`
+//! Where to look: `request.rs` for a request's life, its deadline, its id and the
+//! log of its cancels, `backends.rs` for work that stops when it is told to, `server.rs`
 //! for connections and draining, `why.rs` for the causes, `report.rs` for the
 //! look at the live tree.
 
@@ -62,6 +63,8 @@ const TREE_LINES: usize = 16;
 #[derive(Clone)]
 struct Shared {
     stats: Arc<Stats>,
+    /// What a request may take.
+    timeout: Duration,
     /// Never sent on: the receiver learns that all tasks have ended when the
     /// last clone is gone.
     _alive: mpsc::Sender<Infallible>,
@@ -126,6 +129,7 @@ async fn run(options: &Options) -> Result<(String, Verdict), String> {
     let (alive, mut all_ended) = mpsc::channel(1);
     let shared = Shared {
         stats: stats.clone(),
+        timeout: options.timeout,
         _alive: alive,
     };
     report::note(&format!(

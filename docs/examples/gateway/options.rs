@@ -8,20 +8,23 @@ An HTTP server on 127.0.0.1 over a context tree, with its own load generator.
 
     cargo run --release --example gateway -- [OPTIONS]
 
-    --for LENGTH    stop after this long: 500ms, 5s, 2m        [10s]
-    --clients N     clients of the load generator, 0 to 10000  [48]
-    --port N        listen on this port; 0 lets the system choose  [0]
-    --help          print this
+    --for LENGTH      stop after this long: 500ms, 5s, 2m        [10s]
+    --timeout LENGTH  what a request may take, up to 60m         [100ms]
+    --clients N       clients of the load generator, 0 to 10000  [48]
+    --port N          listen on this port; 0 lets the system choose  [0]
+    --help            print this
 
 Ctrl-C stops it earlier. Progress goes to stderr, the report to stdout.
 Exit code: 0 clean, 1 cannot run or a check of the report failed, 2 bad options.
 ";
 
 const MOST_CLIENTS: u32 = 10_000;
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) length: Duration,
+    pub(crate) timeout: Duration,
     pub(crate) clients: u32,
     pub(crate) port: u16,
 }
@@ -33,6 +36,7 @@ impl Options {
     ) -> Result<Option<Options>, String> {
         let mut options = Options {
             length: Duration::from_secs(10),
+            timeout: Duration::from_millis(100),
             clients: 48,
             port: 0,
         };
@@ -52,7 +56,8 @@ impl Options {
                     .and_then(text),
             };
             match name {
-                "--for" => options.length = length(&value()?)?,
+                "--for" => options.length = length(name, &value()?)?,
+                "--timeout" => options.timeout = timeout(&value()?)?,
                 "--clients" => options.clients = clients(&value()?)?,
                 "--port" => options.port = port(&value()?)?,
                 "--help" | "-h" => return Ok(None),
@@ -68,8 +73,8 @@ fn text(word: OsString) -> Result<String, String> {
         .map_err(|word| format!("not valid UTF-8: {word:?}"))
 }
 
-fn length(value: &str) -> Result<Duration, String> {
-    let bad = || format!("--for {value}: expected a length such as 500ms, 5s or 2m");
+fn length(name: &str, value: &str) -> Result<Duration, String> {
+    let bad = || format!("{name} {value}: expected a length such as 500ms, 5s or 2m");
     let digits = value.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
     let (number, unit) = value.split_at(digits);
     let number: u64 = number.parse().map_err(|_| bad())?;
@@ -80,9 +85,16 @@ fn length(value: &str) -> Result<Duration, String> {
         _ => return Err(bad()),
     };
     if length.is_zero() {
-        return Err(format!("--for {value}: must be longer than zero"));
+        return Err(format!("{name} {value}: must be longer than zero"));
     }
     Ok(length)
+}
+
+fn timeout(value: &str) -> Result<Duration, String> {
+    match length("--timeout", value)? {
+        timeout if timeout <= LONGEST_TIMEOUT => Ok(timeout),
+        _ => Err(format!("--timeout {value}: expected at most 60m")),
+    }
 }
 
 fn clients(value: &str) -> Result<u32, String> {

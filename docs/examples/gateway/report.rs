@@ -30,6 +30,7 @@ pub(crate) fn place(error: &CancelError) -> String {
             let file = place.file().rsplit(['/', '\\']).next().unwrap_or_default();
             format!("{file}:{}", place.line())
         }
+        None if error.is_timeout() => "deadline".to_owned(),
         None => "(unknown)".to_owned(),
     }
 }
@@ -129,6 +130,14 @@ fn write_report(
         &format!("served{}", spread(&stats.latency, "as the clients saw it")),
     )?;
     row(out, requests.failed.get(), "failed with a backend")?;
+    row(
+        out,
+        requests.expired.get(),
+        &format!(
+            "expired, answered 504{}",
+            spread(&requests.overtime, "after their deadline")
+        ),
+    )?;
     row(out, requests.abandoned.get(), "abandoned by the client")?;
     row(out, requests.refused.get(), "refused at shutdown")?;
     row(out, requests.turned_away.get(), "turned away: no such page")?;
@@ -284,8 +293,15 @@ fn faults(stats: &Stats, ending: &Ending) -> Vec<String> {
         requests.fan_outs_stopped.get()
             + requests.abandoned.get()
             + requests.refused.get()
+            + requests.expired.get()
             + requests.late.get(),
     );
+    equal(
+        "requests expired and timed",
+        requests.expired.get(),
+        requests.overtime.count(),
+    );
+    equal("requests that expired early", requests.early.get(), 0);
     equal(
         "sub-tasks started and ended",
         subtasks.started.get(),

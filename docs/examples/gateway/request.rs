@@ -1,5 +1,5 @@
-//! A request's life: a context under its connection's, a fan-out under that,
-//! an answer, and a client that may leave before it comes.
+//! A request's life: a context under its connection's, with a deadline, a
+//! fan-out under that, an answer, and a client that may leave before it comes.
 //!
 //! The request's id is a value of its context, and so is at hand in all that
 //! works for it. Its cancels are logged by callbacks, whoever cancels.
@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ctxtree::{CancelError, CancelHandle, Context, Key, Registration, Stop};
 use http_body_util::Full;
@@ -37,9 +38,11 @@ impl RequestId {
         ctx.get(&REQUEST_ID).copied().unwrap_or(RequestId(0))
     }
 
-    /// A context of a request that is new.
-    pub(crate) fn give(connection: &Context) -> (Context, CancelHandle) {
+    /// A context of a request that is new, and has so much time.
+    pub(crate) fn give(connection: &Context, timeout: Duration) -> (Context, CancelHandle) {
         let request = connection.derive().name("request");
+        let request = request.timeout(timeout);
+        let request = request.deadline_cause(Why::out_of_time(timeout));
         request.key(&REQUEST_ID, RequestId::next()).build()
     }
 }
@@ -55,6 +58,8 @@ pub(crate) enum Outcome {
     Served(String),
     /// A backend failed, and with it the fan-out.
     Failed(CancelError),
+    /// No answer in time.
+    Expired(CancelError),
     /// Cancelled from above: the server is going down.
     Refused(CancelError),
     TurnedAway(StatusCode, &'static str),
@@ -65,8 +70,8 @@ pub(crate) async fn answer(
     shared: Shared,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    let (ctx, handle) = RequestId::give(&connection);
-    let presence = Presence::new(handle, shared.stats.clone());
+    let (ctx, handle) = RequestId::give(&connection, shared.timeout);
+    let presence = Presence::new(handle, shared.clone());
     let outcome = match query(&request) {
         Ok(query) => search(&ctx, query, &shared).await,
         Err((status, why)) => Outcome::TurnedAway(status, why),
@@ -127,6 +132,7 @@ async fn search(request: &Context, query: u64, shared: &Shared) -> Outcome {
     match fan_out.error() {
         _ if answered == asked => Outcome::Served(page),
         Some(error) if error.origin() == fan_out.id() => Outcome::Failed(error),
+        Some(error) if error.is_timeout() => Outcome::Expired(error),
         Some(error) => Outcome::Refused(error),
         None => Outcome::TurnedAway(StatusCode::INTERNAL_SERVER_ERROR, "a sub-task was lost\n"),
     }
@@ -169,36 +175,40 @@ fn start(job: Job, ctx: Context, results: mpsc::Sender<Part>, shared: Shared) {
 /// before [`confirm`](Presence::confirm), it cancels the request.
 ///
 /// `CancelHandle::drop_guard` is the same without a cause.
-struct Presence {
+pub(crate) struct Presence {
     /// None: confirmed.
     handle: Option<CancelHandle>,
     id: RequestId,
     /// Logs the request's cancel, if there is one.
     log: Registration,
-    stats: Arc<Stats>,
+    shared: Shared,
 }
 
 impl Presence {
-    fn new(handle: CancelHandle, stats: Arc<Stats>) -> Presence {
-        stats.requests.begun.add();
+    pub(crate) fn new(handle: CancelHandle, shared: Shared) -> Presence {
+        shared.stats.requests.begun.add();
         let ctx = handle.context();
         // The id and not the context, which would keep itself.
         let id = RequestId::of(ctx);
-        let told = stats.clone();
-        let log = ctx.after_cancel(move |error| told.cancelled(id, error));
+        // All of `shared`, which the end of the program waits for: a deadline's
+        // callback runs on a thread of its own, maybe after the answer.
+        let told = shared.clone();
+        let log = ctx.after_cancel(move |error| told.stats.cancelled(id, error));
         Presence {
             handle: Some(handle),
             id,
             log,
-            stats,
+            shared,
         }
     }
 
-    fn confirm(mut self, outcome: Outcome) -> Response<Full<Bytes>> {
-        self.handle = None;
-        let requests = &self.stats.requests;
+    pub(crate) fn confirm(mut self, outcome: Outcome) -> Response<Full<Bytes>> {
+        let handle = self.handle.take();
+        let requests = &self.shared.stats.requests;
         match (&outcome, self.log.stop()) {
-            (Outcome::Refused(error), logged) => self.make_sure(logged, error),
+            (Outcome::Refused(error) | Outcome::Expired(error), logged) => {
+                self.make_sure(logged, error);
+            }
             (_, Stop::Prevented) => {}
             // The cancel came when all was done.
             (_, _) => requests.late.add(),
@@ -211,6 +221,10 @@ impl Presence {
             Outcome::Failed(error) => {
                 requests.failed.add();
                 (StatusCode::BAD_GATEWAY, format!("{error}\n"))
+            }
+            Outcome::Expired(error) => {
+                requests.expire(handle.and_then(|handle| handle.context().deadline()));
+                (StatusCode::GATEWAY_TIMEOUT, format!("{error}\n"))
             }
             Outcome::Refused(error) => {
                 requests.refused.add();
@@ -233,7 +247,7 @@ impl Presence {
     /// yet. `stop` tells, so it is done once, here or there.
     fn make_sure(&self, logged: Stop, error: &CancelError) {
         if logged == Stop::Prevented {
-            self.stats.cancelled(self.id, error);
+            self.shared.stats.cancelled(self.id, error);
         }
     }
 }
@@ -243,14 +257,14 @@ impl Drop for Presence {
         let Some(handle) = self.handle.take() else {
             return;
         };
-        // Does nothing where the server's own cancel came first: the error
-        // then tells that one's cause.
+        // Does nothing where the server's own cancel or the deadline came
+        // first: the error then tells that one's cause.
         handle.cancel_with(if std::thread::panicking() {
             Why::handler_panicked()
         } else {
             Why::client_went_away()
         });
-        self.stats.requests.abandoned.add();
+        self.shared.stats.requests.abandoned.add();
         if let Some(error) = handle.context().error() {
             self.make_sure(self.log.stop(), &error);
         }

@@ -50,6 +50,11 @@ pub(crate) struct Requests {
     pub(crate) served: Counter,
     pub(crate) failed: Counter,
     pub(crate) refused: Counter,
+    pub(crate) expired: Counter,
+    /// From the deadline to the answer that says so.
+    pub(crate) overtime: Histogram,
+    /// Told that their time was up when it was not.
+    pub(crate) early: Counter,
     pub(crate) turned_away: Counter,
     pub(crate) abandoned: Counter,
     /// Answered all the same, though a cancel came meanwhile.
@@ -105,7 +110,7 @@ impl Stats {
     }
 
     /// Logs the first cancels of each kind, and counts them all. Called by the
-    /// thread that cancels.
+    /// thread that cancels, which for a deadline is the timer's.
     pub(crate) fn cancelled(&self, id: RequestId, error: &CancelError) {
         if self.count(error) <= SAMPLES {
             report::note(&report::cancel(id, error));
@@ -220,7 +225,17 @@ impl Requests {
     }
 
     pub(crate) fn cancelled(&self) -> u64 {
-        self.failed.get() + self.refused.get() + self.abandoned.get()
+        self.failed.get() + self.refused.get() + self.expired.get() + self.abandoned.get()
+    }
+
+    /// Counts a request that `deadline` ended, now.
+    pub(crate) fn expire(&self, deadline: Option<Instant>) {
+        self.expired.add();
+        let now = Instant::now();
+        match deadline.and_then(|at| now.checked_duration_since(at)) {
+            Some(late) => self.overtime.record(late),
+            None => self.early.add(),
+        }
     }
 
     /// Approximate while requests come and go.

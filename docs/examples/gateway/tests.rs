@@ -1,17 +1,32 @@
 //! What the run itself does not show.
 
 use std::ffi::OsString;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ctxtree::Context;
+use ctxtree::time::ManualClock;
+use hyper::StatusCode;
+use tokio::sync::mpsc;
 
+use crate::backends::Backend;
 use crate::histogram::{Histogram, bucket, upper_edge};
 use crate::options::Options;
 use crate::report::{self, Verdict};
-use crate::request::RequestId;
+use crate::request::{Outcome, Presence, RequestId};
 use crate::stats::{SAMPLES, Stats};
 use crate::why::Why;
-use crate::{backends, run};
+use crate::{Shared, backends, run};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+fn shared() -> Shared {
+    Shared {
+        stats: Arc::new(Stats::new()),
+        timeout: HOUR,
+        _alive: mpsc::channel(1).0,
+    }
+}
 
 fn parse(line: &str) -> Result<Option<Options>, String> {
     Options::parse(line.split_whitespace().map(OsString::from))
@@ -22,7 +37,10 @@ fn options_are_read_in_both_forms() {
     let options = parse("--for 1500ms --clients=7 --port 0").unwrap().unwrap();
     assert_eq!(options.length, Duration::from_millis(1500));
     assert_eq!((options.clients, options.port), (7, 0));
+    assert_eq!(options.timeout, Duration::from_millis(100));
     assert_eq!(parse("--for 2m").unwrap().unwrap().length.as_secs(), 120);
+    let options = parse("--timeout=60m").unwrap().unwrap();
+    assert_eq!(options.timeout, HOUR);
     assert_eq!(parse("--help").unwrap(), None);
 }
 
@@ -36,6 +54,9 @@ fn bad_options_are_named() {
         "--for -1s",
         "--for 99999999999999999999s",
         "--for 18446744073709551615m",
+        "--timeout 0ms",
+        "--timeout 61m",
+        "--timeout 18446744073709551615s",
         "--clients x",
         "--clients 10001",
         "--port 65536",
@@ -85,8 +106,8 @@ fn a_query_asks_three_to_five_different_backends() {
 #[test]
 fn a_request_and_all_below_it_know_its_id() {
     let (connection, _end) = Context::background().with_cancel();
-    let (first, _) = RequestId::give(&connection);
-    let (second, _) = RequestId::give(&connection);
+    let (first, _) = RequestId::give(&connection, HOUR);
+    let (second, _) = RequestId::give(&connection, HOUR);
     let (below, _) = first.derive().name("fan-out").build();
     assert_eq!(RequestId::of(&below), RequestId::of(&first));
     assert_ne!(RequestId::of(&first), RequestId::of(&second));
@@ -96,7 +117,7 @@ fn a_request_and_all_below_it_know_its_id() {
 #[test]
 fn a_cancel_is_logged_with_reason_cause_origin_and_place() {
     let (connection, end) = Context::background().with_cancel();
-    let (request, _) = RequestId::give(&connection);
+    let (request, _) = RequestId::give(&connection, HOUR);
     let line = line!() + 1;
     end.cancel_with(Why::client_went_away());
     let id = RequestId::of(&request);
@@ -108,6 +129,74 @@ fn a_cancel_is_logged_with_reason_cause_origin_and_place() {
             connection.id(),
         )
     );
+}
+
+#[test]
+fn a_request_whose_time_is_up_is_answered_504_and_timed() {
+    let shared = shared();
+    let (connection, _end) = Context::background().with_cancel();
+    let (request, handle) = RequestId::give(&connection, Duration::from_millis(5));
+    let deadline = request.deadline().unwrap();
+    let presence = Presence::new(handle, shared.clone());
+    let (below, _) = request.derive().name("fan-out").build();
+    let error = below.wait();
+    assert!(Instant::now() >= deadline);
+    let id = RequestId::of(&request);
+    assert_eq!(
+        report::cancel(id, &error),
+        format!(
+            "gateway: request {id}: context deadline exceeded: no answer within 5ms \
+             (began at {}, deadline)",
+            request.id(),
+        )
+    );
+    assert!(Why::age(&error).unwrap() < HOUR);
+    let response = presence.confirm(Outcome::Expired(error));
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    let requests = &shared.stats.requests;
+    assert_eq!((requests.begun.get(), requests.ended()), (1, 1));
+    assert_eq!((requests.expired.get(), requests.overtime.count()), (1, 1));
+    assert_eq!((requests.early.get(), requests.late.get()), (0, 0));
+}
+
+#[test]
+fn an_end_before_the_deadline_is_a_fault_of_its_own() {
+    let requests = &shared().stats.requests;
+    requests.expire(Some(Instant::now() + HOUR));
+    assert_eq!((requests.early.get(), requests.overtime.count()), (1, 0));
+}
+
+#[test]
+fn a_client_that_leaves_first_leaves_no_deadline_behind() {
+    let shared = shared();
+    let (connection, _end) = Context::background().with_cancel();
+    let (request, handle) = RequestId::give(&connection, HOUR);
+    drop(Presence::new(handle, shared.clone()));
+    assert!(!request.error().unwrap().is_timeout());
+    let requests = &shared.stats.requests;
+    assert_eq!((requests.abandoned.get(), requests.expired.get()), (1, 0));
+}
+
+#[tokio::test]
+async fn reviews_are_cut_short_when_the_time_is() {
+    let mut some = 0;
+    for job in (0..2_000).flat_map(backends::plan) {
+        if job.backend != Backend::Reviews || some == 3 {
+            continue;
+        }
+        // Time for some pages, on a clock that stands still.
+        let clock = ManualClock::new();
+        let ctx = Context::background().with_clock(&clock);
+        let (all, _) = ctx.with_timeout(HOUR);
+        let (little, _) = ctx.with_timeout(Duration::from_nanos(1));
+        let whole = backends::run(job, &all).await;
+        let part = backends::run(job, &little).await;
+        if let (Ok(whole), Ok(part)) = (whole, part) {
+            assert_eq!((whole, part), (8, 1));
+            some += 1;
+        }
+    }
+    assert_eq!(some, 3);
 }
 
 #[test]
@@ -151,8 +240,26 @@ fn a_large_tree_is_shown_in_part() {
 // Every cancel is logged once, everything that began has ended, nothing is left.
 #[test]
 fn a_short_run_is_clean() {
+    let text = clean_run(Duration::from_millis(400), HOUR);
+    assert!(text.contains("shutdown: time is up"), "{text}");
+    assert_eq!(expired(&text), 0, "{text}");
+}
+
+#[test]
+fn a_run_with_too_little_time_is_clean_and_tells_how_late_its_requests_ended() {
+    let text = clean_run(Duration::from_millis(400), Duration::from_millis(5));
+    assert!(expired(&text) > 0, "{text}");
+    assert!(text.contains("after their deadline)"), "{text}");
+    assert!(
+        text.contains("  deadline        no answer within 5ms"),
+        "{text}"
+    );
+}
+
+fn clean_run(length: Duration, timeout: Duration) -> String {
     let options = Options {
-        length: Duration::from_millis(400),
+        length,
+        timeout,
         clients: 24,
         port: 0,
     };
@@ -161,5 +268,12 @@ fn a_short_run_is_clean() {
         .build();
     let (text, verdict) = runtime.unwrap().block_on(run(&options)).unwrap();
     assert!(verdict == Verdict::Clean, "{text}");
-    assert!(text.contains("shutdown: time is up"), "{text}");
+    text
+}
+
+/// The number before `expired` in a report.
+fn expired(report: &str) -> u64 {
+    let mut rows = report.lines().map(str::trim_start);
+    let row = rows.find_map(|row| row.split_once("  expired, "));
+    row.and_then(|(count, _)| count.parse().ok()).unwrap()
 }

@@ -1,5 +1,6 @@
 //! Why something was cancelled: one error type, given as the cause of every
-//! cancel, so that whoever is stopped can ask what happened and how long ago.
+//! cancel and every deadline, so that whoever is stopped can ask what happened
+//! and how long ago.
 
 use std::error::Error;
 use std::fmt;
@@ -19,6 +20,7 @@ pub(crate) struct Why {
 enum What {
     ClientWentAway,
     HandlerPanicked,
+    OutOfTime(Duration),
     BackendFailed(Failure),
     Shutdown(&'static str),
 }
@@ -30,6 +32,15 @@ impl Why {
 
     pub(crate) fn handler_panicked() -> Why {
         Why::now(What::HandlerPanicked)
+    }
+
+    /// Made with the deadline, and kept until it passes: the cancel is not made
+    /// now but `limit` from now.
+    pub(crate) fn out_of_time(limit: Duration) -> Why {
+        Why {
+            what: What::OutOfTime(limit),
+            at: Instant::now() + limit,
+        }
     }
 
     pub(crate) fn backend_failed(failure: Failure) -> Why {
@@ -47,7 +58,7 @@ impl Why {
         }
     }
 
-    /// How long ago the cancel behind `error` was made.
+    /// How long ago the cancel behind `error` was made, or its deadline passed.
     pub(crate) fn age(error: &CancelError) -> Option<Duration> {
         let why: &Why = error.cause()?.downcast_ref()?;
         Some(why.at.elapsed())
@@ -65,6 +76,7 @@ impl fmt::Display for Why {
         match &self.what {
             What::ClientWentAway => f.write_str("client went away"),
             What::HandlerPanicked => f.write_str("handler panicked"),
+            What::OutOfTime(limit) => write!(f, "no answer within {limit:?}"),
             What::BackendFailed(failure) => write!(f, "backend {failure}"),
             What::Shutdown(by) => write!(f, "shutdown: {by}"),
         }

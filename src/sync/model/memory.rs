@@ -44,6 +44,25 @@ pub(crate) fn alloc<T>(value: T) -> NonNull<T> {
     at
 }
 
+/// A type whose freed blocks are kept, in programs. In a model freed memory is
+/// not used again.
+pub(crate) trait Kept {}
+
+impl<T> Kept for T {}
+
+/// As [`alloc`].
+pub(crate) fn alloc_kept<T: Kept>(value: T) -> NonNull<T> {
+    alloc(value)
+}
+
+/// # Safety
+///
+/// As [`free`].
+pub(crate) unsafe fn free_kept<T: Kept>(at: NonNull<T>) {
+    // SAFETY: by the caller.
+    unsafe { free(at) };
+}
+
 /// # Safety
 ///
 /// `at` came from [`alloc`], and nobody uses it any more.

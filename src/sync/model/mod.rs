@@ -18,7 +18,7 @@ pub(crate) mod waker;
 
 pub(crate) use seed::recheck;
 
-use std::cell::Cell as StdCell;
+use std::cell::{Cell as StdCell, RefCell};
 
 /// Sizes and thresholds, as small as the paths they guard allow.
 pub(crate) mod limits {
@@ -46,8 +46,16 @@ pub(crate) fn spawn(
     _stack: Option<usize>,
     run: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<()> {
-    loom::thread::spawn(run);
+    let thread = loom::thread::spawn(run);
+    SPAWNED.with_borrow_mut(|spawned| spawned.push(thread));
     Ok(())
+}
+
+/// Joins all threads that were started so.
+pub(super) fn join_all() {
+    while let Some(thread) = SPAWNED.with_borrow_mut(Vec::pop) {
+        thread.join().expect("a driver failed");
+    }
 }
 
 /// Lets other threads run.
@@ -63,6 +71,7 @@ thread_local! {
     // All of loom's threads run on one thread of the system, so this is shared
     // by them; `testing::begin` resets it for each execution.
     static NEXT_INDEX: StdCell<usize> = const { StdCell::new(0) };
+    static SPAWNED: RefCell<Vec<loom::thread::JoinHandle<()>>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(crate) fn thread_index() -> usize {
@@ -102,3 +111,9 @@ macro_rules! local_flag {
     };
 }
 pub(crate) use local_flag;
+
+/// Nothing: see `memory::Kept`.
+macro_rules! kept {
+    ($type:ty) => {};
+}
+pub(crate) use kept;

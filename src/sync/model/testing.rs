@@ -8,6 +8,8 @@ use super::{NEXT_INDEX, epoch, memory};
 pub(crate) fn begin(epochs: Epochs) {
     memory::reset();
     NEXT_INDEX.set(0);
+    // What an execution that failed has left is not to be joined.
+    super::SPAWNED.take().into_iter().for_each(std::mem::forget);
     epoch::begin(epochs);
 }
 
@@ -15,6 +17,16 @@ pub(crate) fn begin(epochs: Epochs) {
 pub(crate) fn end() {
     epoch::end();
     assert_eq!(memory::live(), 0, "objects leaked");
+}
+
+/// Lets time pass.
+pub(crate) fn pass(length: std::time::Duration) {
+    super::clock::pass(length);
+}
+
+/// Waits until the timer threads have stopped.
+pub(crate) fn join_drivers() {
+    super::join_all();
 }
 
 /// How many heap objects of the library exist.

@@ -1,5 +1,7 @@
 //! Heap memory.
 
+pub(crate) use super::stash::{Kept, Stash};
+
 use std::alloc::{Layout, handle_alloc_error};
 use std::ptr::NonNull;
 
@@ -50,8 +52,57 @@ pub(crate) unsafe fn free<T>(at: NonNull<T>) {
     LIVE.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     // SAFETY: the caller gives the value up.
     unsafe { at.drop_in_place() };
+    // SAFETY: and the memory.
+    unsafe { give_back(at) };
+}
+
+/// Gives memory without a value back to the allocator.
+///
+/// # Safety
+///
+/// `at` came from [`alloc`], and nobody uses it any more.
+#[inline(always)]
+pub(super) unsafe fn give_back<T>(at: NonNull<T>) {
     // SAFETY: `alloc` made it with this layout.
     unsafe { std::alloc::dealloc(at.as_ptr().cast(), layout::<T>()) };
+}
+
+/// As [`alloc`], in a block that this thread has kept, if it has one.
+#[inline(always)]
+pub(crate) fn alloc_kept<T: Kept>(value: T) -> NonNull<T> {
+    let kept = T::stash().try_with(Stash::pop);
+    let Ok(Some(at)) = kept else {
+        return alloc(value);
+    };
+    #[cfg(feature = "internal-model")]
+    // Relaxed: a statistic.
+    LIVE.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    // SAFETY: memory for a `T`, which nobody uses.
+    unsafe { at.write(value) };
+    at
+}
+
+/// As [`free`], but keeps the block, if this thread has room.
+///
+/// # Safety
+///
+/// As [`free`]; also for what [`alloc_kept`] made.
+#[inline(always)]
+pub(crate) unsafe fn free_kept<T: Kept>(at: NonNull<T>) {
+    #[cfg(feature = "internal-model")]
+    // Relaxed: a statistic.
+    LIVE.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    // SAFETY: the caller gives the value up.
+    unsafe { at.drop_in_place() };
+    let kept = T::stash().try_with(|stash| {
+        // SAFETY: and the memory, which is for a `T`.
+        unsafe { stash.push(at) }
+    });
+    // A thread past its thread-locals keeps nothing.
+    if kept != Ok(true) {
+        // SAFETY: not kept, so still ours.
+        unsafe { give_back(at) };
+    }
 }
 
 /// Frees the memory and gives the value back.

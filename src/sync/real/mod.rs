@@ -4,6 +4,7 @@ pub(crate) mod atomic;
 pub(crate) mod cell;
 pub(crate) mod epoch;
 pub(crate) mod memory;
+mod stash;
 pub(crate) mod swap;
 pub(crate) mod waker;
 
@@ -25,6 +26,8 @@ pub(crate) mod limits {
     pub(crate) const BATCH_SPLIT: usize = 32;
     /// Requests on the stack of a wheel before somebody works them off.
     pub(crate) const REQUESTS: usize = 64;
+    /// Freed blocks of one type that a thread keeps: as many as are freed at once.
+    pub(crate) const STASH: usize = 64;
     /// Failed pushes on one head before the list is split.
     pub(crate) const CONTENDED: u32 = 8;
     /// Sets of values that a lookup passes before it makes an index.
@@ -35,8 +38,18 @@ pub(crate) mod limits {
 
 /// The clock of the system.
 pub(crate) mod clock {
-    pub(crate) fn now() -> std::time::Instant {
-        std::time::Instant::now()
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    pub(crate) fn now() -> Instant {
+        Instant::now()
+    }
+
+    /// When it was first asked for.
+    #[inline]
+    pub(crate) fn start() -> Instant {
+        static START: OnceLock<Instant> = OnceLock::new();
+        *START.get_or_init(Instant::now)
     }
 }
 
@@ -126,3 +139,4 @@ macro_rules! local_flag {
     };
 }
 pub(crate) use local_flag;
+pub(crate) use stash::kept;

@@ -1,0 +1,65 @@
+//! The timer thread: started, asleep, woken and stopped at once.
+
+use crate::tools::{join_drivers, pass, race, thread, wait};
+use ctxtree::Context;
+use ctxtree::time::Timers;
+use std::time::Duration;
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// Timers with a thread, and a root on them.
+fn timers() -> (Timers, Context) {
+    let timers = Timers::thread();
+    let root = Context::background().with_driver(&timers);
+    (timers, root)
+}
+
+/// Runs `body` on a thread, and waits until the driver has stopped.
+fn alone(body: impl FnOnce(Context) + Send + 'static) {
+    let (timers, root) = timers();
+    thread::spawn(move || body(root)).join().expect("it failed");
+    join_drivers();
+    drop(timers);
+}
+
+pub(super) fn driver_arm_vs_sleep() {
+    alone(|root| {
+        let (far, _keep) = root.with_timeout(ms(200));
+        // The driver may sleep by now: this one comes earlier.
+        let (near, _keep_too) = root.with_timeout(ms(20));
+        pass(ms(30));
+        wait(near.cancelled());
+        assert!(!far.is_cancelled());
+        pass(ms(200));
+        wait(far.cancelled());
+    });
+}
+
+pub(super) fn driver_arm_vs_stop() {
+    alone(|root| {
+        let (first, _keep) = root.with_timeout(ms(5));
+        pass(ms(6));
+        wait(first.cancelled());
+        // The driver may stop by now.
+        let (second, _keep) = root.with_timeout(ms(5));
+        pass(ms(6));
+        wait(second.cancelled());
+    });
+}
+
+pub(super) fn driver_arms_at_once() {
+    let (timers, root) = timers();
+    let (one, other) = (root.clone(), root);
+    race(
+        move || {
+            let (ctx, _keep) = one.with_timeout(ms(5));
+            pass(ms(6));
+            wait(ctx.cancelled());
+        },
+        move || drop(other.with_timeout(ms(5))),
+    );
+    join_drivers();
+    drop(timers);
+}
