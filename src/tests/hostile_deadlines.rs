@@ -13,6 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 type Pair = (Context, CancelHandle);
+/// A limit for a context, and what is to hold of a wait on it.
+type Wait = (Duration, fn(&Context) -> bool);
 
 // G47, V18: what is derived while the deadline above moves away fires at its own
 // time, whether it was made before the move, during it or after; so does what
@@ -286,7 +288,7 @@ fn deadlines_work_in_the_destructor_of_a_thread_local() {
 fn waits_follow_the_driver_of_their_context() {
     in_time(|| {
         let (driver, timers, top) = FakeDriver::new();
-        let waits: [(Duration, fn(&Context) -> bool); 3] = [
+        let waits: [Wait; 3] = [
             (1_000 * HOUR, |ctx| ctx.sleep(ms(20)).is_ok()),
             (1_000 * HOUR, |ctx| ctx.wait_timeout(ms(20)).is_none()),
             (ms(20), |ctx| {

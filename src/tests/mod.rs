@@ -22,6 +22,7 @@ mod deadline_timers;
 mod deadlines;
 mod depth;
 mod display;
+mod driver_wakes;
 mod drivers;
 mod fake_driver;
 mod flat_memory;
