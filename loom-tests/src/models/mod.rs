@@ -56,14 +56,14 @@ models! {
     deadline::timer_disarm_vs_drain, 2, 1, Kept, "timers given up while others work off the stack are freed once (D3, D4)";
     deadline::timer_in_the_wheel_vs_drain, 2, 1, Kept, "so is one that is in the wheel (D1)";
     deadline::timer_arms_vs_advance, 2, 2, Kept, "timers armed while time passes fire";
-    deadline::two_advances, 2, 2, Kept, "two who let time pass fire each deadline once";
+    deadline::two_advances, 2, 1, Kept, "two who let time pass fire each deadline once";
     deadline::set_deadline_vs_fire, 2, 2, Kept, "a move counts, or learns that the time has come (D2)";
     deadline::set_deadline_earlier_vs_drain, 2, 2, Kept, "a timer is put where its last moment says";
     deadline::set_deadline_vs_attach, 2, 2, Kept, "a child attached during a move tells the new deadline (M1)";
     deadline::set_deadline_vs_attach_below, 2, 2, Kept, "so does one further down";
     deadline::set_deadline_vs_attach_in_lanes, 2, 2, Kept, "and one in a list that is split meanwhile";
     deadline::set_deadline_vs_attach_of_deadline, 2, 2, Kept, "one that relied on the old deadline is armed (M2)";
-    deadline::set_deadlines_at_once, 2, 2, Kept, "who returns from a move has told all below (M3)";
+    deadline::set_deadlines_at_once, 2, 1, Kept, "who returns from a move has told all below (M3)";
     deadline::set_deadlines_on_one_path, 2, 2, Kept, "moves above and below at once both count";
     deadline::set_deadline_twice_on_one_without, 2, 1, Kept, "two threads give a context its one deadline";
     deadline::set_deadline_vs_cancel, 2, 2, Kept, "a move during a cancel leaves no timer";
@@ -89,8 +89,8 @@ models! {
     detach::orphan_vs_cancel, 3, 1, Kept, "a middle node without handles still relays a cancel (V9)";
     detach::orphan_vs_cancel_focused, 3, 1, Focused, "the same, with the collector but not its interleavings";
     detach::orphan_chain, 2, 2, Kept, "the end of a leaf ends its orphaned ancestors (T7)";
-    driver::driver_arm_vs_sleep, 2, 2, Kept, "what is armed earlier than the driver's sleep wakes it (D5)";
-    driver::driver_arm_vs_stop, 2, 2, Kept, "what is armed while the driver stops starts another";
+    driver::driver_arm_vs_sleep, 2, 1, Kept, "what is armed earlier than the driver's sleep wakes it (D5)";
+    driver::driver_arm_vs_stop, 2, 1, Kept, "what is armed while the driver stops starts another";
     driver::driver_arms_at_once, 3, 1, Kept, "two that arm at once start one driver";
     snapshot::snapshot_vs_attach, 2, 2, Kept, "a snapshot shows whole children only, each below its parent (V23)";
     snapshot::snapshot_vs_cancel, 2, 2, Kept, "one that shows a child done shows the ancestor done (V4, T9)";
