@@ -20,6 +20,8 @@ mod deadline_layers;
 mod deadline_moves;
 mod deadline_timers;
 mod deadlines;
+#[cfg(feature = "internal-model")]
+mod deadlines_in_use;
 mod depth;
 mod display;
 mod driver_wakes;

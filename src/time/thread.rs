@@ -22,6 +22,9 @@
 //!
 //! Models: `driver_arm_vs_sleep`, `driver_arm_vs_stop`.
 
+#[cfg(all(test, not(crossbeam_loom)))]
+mod tests;
+
 use super::driver;
 use crate::protocol::Thrown;
 use crate::sync::Ordering::{AcqRel, Relaxed, Release};
