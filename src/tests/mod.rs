@@ -49,6 +49,8 @@ mod links;
 mod memory;
 #[cfg(feature = "internal-model")]
 mod mixed;
+#[cfg(feature = "internal-model")]
+mod no_timer_thread;
 mod odd_shapes;
 mod overflow;
 #[cfg(feature = "internal-model")]

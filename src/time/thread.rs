@@ -22,9 +22,6 @@
 //!
 //! Models: `driver_arm_vs_sleep`, `driver_arm_vs_stop`.
 
-#[cfg(all(test, not(crossbeam_loom)))]
-mod tests;
-
 use super::driver;
 use crate::protocol::Thrown;
 use crate::sync::Ordering::{AcqRel, Relaxed, Release};
@@ -59,6 +56,15 @@ impl ThreadDriver {
                 sleeper: Swap::new(),
             }),
             stack: None,
+        }
+    }
+
+    /// One whose thread cannot be started: no memory holds its stack.
+    #[cfg(all(feature = "internal-model", not(crossbeam_loom)))]
+    pub(super) fn unable() -> Self {
+        Self {
+            stack: Some(1 << 46),
+            ..Self::new()
         }
     }
 
