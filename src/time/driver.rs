@@ -110,6 +110,12 @@ impl Timers {
         Timers(Clockwork::new(Box::new(ThreadDriver::new())))
     }
 
+    /// As [`thread`](Timers::thread), where no thread can be started.
+    #[cfg(all(feature = "internal-model", not(crossbeam_loom)))]
+    pub(crate) fn without_thread() -> Timers {
+        Timers(Clockwork::new(Box::new(ThreadDriver::unable())))
+    }
+
     /// Fires what is due. When to call it again; `None` = when woken.
     ///
     /// Everything that is due is marked first, then delivered: callbacks and

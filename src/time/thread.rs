@@ -59,6 +59,15 @@ impl ThreadDriver {
         }
     }
 
+    /// One whose thread cannot be started: no memory holds its stack.
+    #[cfg(all(feature = "internal-model", not(crossbeam_loom)))]
+    pub(super) fn unable() -> Self {
+        Self {
+            stack: Some(1 << 46),
+            ..Self::new()
+        }
+    }
+
     fn start(&self, clockwork: &Arc<Clockwork>) {
         let (state, timers) = (self.state.clone(), Arc::downgrade(clockwork));
         let run = move || drive(&state, &timers);
