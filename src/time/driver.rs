@@ -48,7 +48,7 @@ use std::time::Instant;
 /// assert!(ctx.is_cancelled());
 /// ```
 pub trait Driver: Send + Sync + 'static {
-    /// The time. Where it goes back, the latest one that was told counts.
+    /// The time. Deadlines that have come stay so, should it ever go back.
     fn now(&self) -> Instant;
 
     /// Sees to it that `timers.run()` is called soon, by the thread that does

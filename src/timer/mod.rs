@@ -90,7 +90,7 @@ pub(crate) use moment::Moment;
 pub(crate) use shard::Shard;
 
 use crate::sync::Ordering::Relaxed;
-use crate::sync::{AtomicUsize, Site, lane_count, memory, thread_index};
+use crate::sync::{AtomicUsize, Site, lane_count, limits, memory, thread_index};
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -165,7 +165,7 @@ pub(crate) const EXACT: u32 = 0;
 impl Clockwork {
     /// One shard for every few threads.
     pub(crate) fn new(engine: Box<dyn Engine>) -> Arc<Clockwork> {
-        Clockwork::with_shards(lane_count(), COARSE, engine)
+        Clockwork::with_shards(lane_count().min(limits::SHARDS), COARSE, engine)
     }
 
     /// One shard, so that what is due fires in the order of arming.

@@ -26,26 +26,25 @@ fn alone(body: impl FnOnce(Context) + Send + 'static) {
 
 pub(super) fn driver_arm_vs_sleep() {
     alone(|root| {
-        let (far, _keep) = root.with_timeout(ms(200));
+        let far = root.with_timeout(ms(200));
         // The driver may sleep by now: this one comes earlier.
-        let (near, _keep_too) = root.with_timeout(ms(20));
+        let (near, _keep) = root.with_timeout(ms(20));
         pass(ms(30));
         wait(near.cancelled());
-        assert!(!far.is_cancelled());
+        drop(far);
+        // The driver may sleep for what was dropped.
         pass(ms(200));
-        wait(far.cancelled());
     });
 }
 
 pub(super) fn driver_arm_vs_stop() {
     alone(|root| {
-        let (first, _keep) = root.with_timeout(ms(5));
+        drop(root.with_timeout(ms(5)));
         pass(ms(6));
-        wait(first.cancelled());
         // The driver may stop by now.
-        let (second, _keep) = root.with_timeout(ms(5));
+        let (ctx, _keep) = root.with_timeout(ms(5));
         pass(ms(6));
-        wait(second.cancelled());
+        wait(ctx.cancelled());
     });
 }
 
@@ -60,6 +59,8 @@ pub(super) fn driver_arms_at_once() {
         },
         move || drop(other.with_timeout(ms(5))),
     );
+    // The driver may sleep for what was dropped.
+    pass(ms(20));
     join_drivers();
     drop(timers);
 }
