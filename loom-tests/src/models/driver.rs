@@ -50,12 +50,14 @@ pub(super) fn driver_arm_vs_stop() {
 
 pub(super) fn driver_move_vs_sleep() {
     alone(|root| {
-        let (ctx, handle) = root.with_timeout(ms(200));
-        // The driver may sleep by now, or not have looked yet.
-        let at = ctx.deadline().expect("it has one") - ms(180);
+        let first = root.with_timeout(ms(200));
+        // The driver may sleep for that one by now, and does not hear of this.
+        let (ctx, handle) = root.with_timeout(ms(300));
+        let at = ctx.deadline().expect("it has one") - ms(280);
         assert!(handle.set_deadline(at));
         pass(ms(30));
         wait(ctx.cancelled());
+        drop(first);
         pass(ms(200));
     });
 }
