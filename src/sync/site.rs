@@ -157,6 +157,7 @@ sites! {
     StepOver,
     SweepHead,
     Tie,
+    TimerArmedLook,
     TimerEnd,
     TimerEndLoad,
     TimerFire,

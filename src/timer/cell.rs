@@ -207,6 +207,12 @@ impl Timer {
         }
     }
 
+    /// Whether somebody has armed it, or does: it fires when its moment comes.
+    pub(crate) fn is_armed(&self) -> bool {
+        // Relaxed: who arms it sees to all that follows.
+        bits(self.word.load(Relaxed, Site::TimerArmedLook)) & IN != 0
+    }
+
     /// Asks for the timer to be put where its moment says.
     ///
     /// Whoever takes it from the stack later sees the moment as it is now.
