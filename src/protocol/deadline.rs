@@ -87,14 +87,14 @@ pub(super) fn prepare(above: &Node, facets: Facets, planned: Planned<'_>) -> Fre
     let Planned { at, now, clockwork } = planned;
     let env = above.env();
     let shielded = facets.has(Facets::SHIELDED);
+    let covered = !shielded && !above.is_moved() && above.first_deadline() <= at;
     let start = if at <= now {
         Start::Past
-    } else if !shielded && !above.is_moved() && above.first_deadline() <= at {
+    } else if covered {
         Start::Covered
     } else {
         Start::Armed
     };
-    let covered = start == Start::Covered;
     let env = Env {
         values: env.values,
         time: if covered { env.time } else { null() },
