@@ -321,7 +321,14 @@ impl NodeRef {
         if to.at < before {
             arm(timer);
         }
-        !self.is_done()
+        if self.is_done() {
+            // Whoever ended it may not have known of the timer yet.
+            if disarm(node) {
+                wake_driver_of(node);
+            }
+            return false;
+        }
+        true
     }
 
     /// Whether this very node is done because its own deadline came.
