@@ -106,7 +106,7 @@ impl Walk<'_> {
         let timer = unsafe { at.as_ref() };
         // What is armed keeps its place among its equals. One without a moment is
         // armed by whoever is about to give it one.
-        if timer.is_armed() || timer.at() == Moment::NEVER {
+        if timer.is_in() || timer.at() == Moment::NEVER {
             return;
         }
         if deadline::request(at) {

@@ -207,10 +207,10 @@ impl Timer {
         }
     }
 
-    /// Whether somebody has armed it, or does: it fires when its moment comes.
-    pub(crate) fn is_armed(&self) -> bool {
-        // Relaxed: who arms it sees to all that follows.
-        bits(self.word.load(Relaxed, Site::TimerArmedLook)) & IN != 0
+    /// Whether somebody armed it once, or will.
+    pub(crate) fn is_in(&self) -> bool {
+        // Relaxed: who arms it for nothing finds it armed.
+        bits(self.word.load(Relaxed, Site::TimerIn)) & IN != 0
     }
 
     /// Asks for the timer to be put where its moment says.
