@@ -28,7 +28,7 @@ use crate::sync::Ordering::{AcqRel, Relaxed, Release};
 use crate::sync::park::Sleeper;
 use crate::sync::{AtomicU32, Site, Swap, clock, limits, spawn};
 use crate::timer::{Clockwork, Engine, Moment};
-use std::io;
+use std::io::{self, Write};
 use std::sync::{Arc, Once, Weak};
 use std::time::Instant;
 
@@ -62,10 +62,9 @@ impl ThreadDriver {
     /// One whose thread cannot be started: no memory holds its stack.
     #[cfg(all(feature = "internal-model", not(crossbeam_loom)))]
     pub(super) fn unable() -> Self {
-        Self {
-            stack: Some(1 << 46),
-            ..Self::new()
-        }
+        let mut driver = Self::new();
+        driver.stack = Some(1 << 46);
+        driver
     }
 
     fn start(&self, clockwork: &Arc<Clockwork>) {
@@ -82,7 +81,9 @@ impl ThreadDriver {
     fn without_thread(&self, clockwork: &Clockwork, error: &io::Error) {
         static REPORT: Once = Once::new();
         REPORT.call_once(|| {
-            eprintln!(
+            // Nobody may be there to read it.
+            let _ = writeln!(
+                io::stderr(),
                 "ctxtree: the timer thread cannot be started: {error}; \
                  deadlines are noticed when the next one is armed"
             );
