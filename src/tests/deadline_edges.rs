@@ -3,8 +3,10 @@
 use super::fake_driver::FakeDriver;
 use super::tools::ms;
 use crate::Context;
-use crate::time::ManualClock;
+use crate::time::{Driver, ManualClock, Timers};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 #[test]
 fn equal_deadlines_keep_their_order_when_one_above_is_moved() {
@@ -72,4 +74,36 @@ fn a_first_deadline_wakes_the_driver_once_and_counts_once() {
     assert!(handle.set_deadline(driver.time() + ms(300)));
     assert_eq!(driver.take_wakes(), 1);
     assert_eq!(timers.outstanding(), 1);
+}
+
+/// Panics when dropped.
+struct Last(Arc<AtomicUsize>);
+
+impl Driver for Last {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+    fn wake(&self, _: &Timers) {}
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+        panic!("the end of a driver");
+    }
+}
+
+#[test]
+fn a_driver_that_panics_at_its_end_breaks_nothing_off() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let (root, handle) = Context::background().with_cancel();
+    for _ in 0..100 {
+        let ctx = root.with_driver(&Timers::new(Last(drops.clone())));
+        drop(ctx.with_timeout(ms(1000)));
+        drop(ctx);
+    }
+    let seen = drops.load(SeqCst);
+    assert!(seen > 50, "they go as others come: {seen}");
+    drop((root, handle));
+    assert_eq!(drops.load(SeqCst), 100);
 }
