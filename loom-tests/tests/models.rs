@@ -83,6 +83,7 @@ tests! {
     driver_arm_vs_sleep
     driver_arm_vs_stop
     driver_move_vs_sleep
+    driver_vs_busy_wheel
     snapshot_vs_attach
     snapshot_vs_cancel
     snapshot_vs_attach_vs_cancel

@@ -91,6 +91,8 @@ pub(crate) use shard::Shard;
 
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicUsize, Site, lane_count, limits, memory, recheck, thread_index};
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -151,7 +153,7 @@ pub(crate) struct Clockwork {
     shift: u32,
     /// For those who have this clock and no deadline.
     bare: NonNull<Timer>,
-    engine: Box<dyn Engine>,
+    engine: ManuallyDrop<Box<dyn Engine>>,
     me: Weak<Clockwork>,
 }
 
@@ -196,7 +198,7 @@ impl Clockwork {
                 shards,
                 shift,
                 bare,
-                engine,
+                engine: ManuallyDrop::new(engine),
                 me: me.clone(),
             }
         })
@@ -209,7 +211,7 @@ impl Clockwork {
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {
-        &*self.engine
+        &**self.engine
     }
 
     /// The timer of those who have this clock and no deadline: it never fires.
@@ -310,5 +312,12 @@ impl Drop for Clockwork {
         }
         // SAFETY: nobody has this clock any more (D6).
         unsafe { memory::free_kept(self.bare) };
+        // SAFETY: taken once, here.
+        let engine = unsafe { ManuallyDrop::take(&mut self.engine) };
+        // User's code, maybe where a node is freed: the hook has reported it, and
+        // it must not break off what frees the others.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(engine))) {
+            std::mem::forget(panic);
+        }
     }
 }

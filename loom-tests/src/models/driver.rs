@@ -1,6 +1,6 @@
 //! The timer thread: started, asleep, woken and stopped at once.
 
-use crate::tools::{join_drivers, pass, thread, wait};
+use crate::tools::{join_drivers, pass, race, thread, wait};
 use ctxtree::Context;
 use ctxtree::time::Timers;
 use std::time::Duration;
@@ -60,4 +60,22 @@ pub(super) fn driver_move_vs_sleep() {
         drop(first);
         pass(ms(200));
     });
+}
+
+pub(super) fn driver_vs_busy_wheel() {
+    let (timers, root) = timers();
+    let (first, keep) = root.with_timeout(ms(200));
+    race(
+        // Later than the driver sleeps, and so many that this thread puts them
+        // into the wheel: the driver may find it at that.
+        move || drop([root.with_timeout(ms(300)), root.with_timeout(ms(300))]),
+        move || {
+            pass(ms(250));
+            wait(first.cancelled());
+        },
+    );
+    drop(keep);
+    pass(ms(300));
+    join_drivers();
+    drop(timers);
 }
