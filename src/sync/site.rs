@@ -165,8 +165,6 @@ sites! {
     TimerFiredLoad,
     TimerFreed,
     TimerFreedLoad,
-    TimerGiveUp,
-    TimerGiveUpLoad,
     TimerNew,
     TimerNode,
     TimerOff,
