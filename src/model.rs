@@ -32,6 +32,12 @@ pub fn collect() {
     crate::sync::testing::collect();
 }
 
+/// Timers whose thread cannot be started.
+#[cfg(not(crossbeam_loom))]
+pub fn timers_without_thread() -> crate::time::Timers {
+    crate::time::Timers::without_thread()
+}
+
 /// Splits the list of `context` into lanes, as contention does.
 pub fn split(context: &Context) {
     context.node().split();

@@ -1,6 +1,6 @@
 //! Questions about a node: why it is done, who it is, where it hangs.
 
-use super::NodeRef;
+use super::{NodeRef, deadline};
 use crate::error::{CancelError, Cause, Id, Reason};
 use crate::list::Link;
 use crate::node::{Kind, Node, ORPHAN, To};
@@ -28,7 +28,7 @@ pub(crate) struct Label {
     of: &'static str,
     /// Where it is tied to besides.
     to: Option<To>,
-    /// What remains of its own deadline.
+    /// What remains of its own deadline, as far as the clock was asked.
     pub(crate) remaining: Option<Duration>,
 }
 
@@ -38,7 +38,7 @@ impl Label {
             kind: node.kind,
             of: node.value_label(),
             to: node.far().map(|far| far.to),
-            remaining: super::deadline::own_remaining(node),
+            remaining: None,
         }
     }
 }
@@ -159,7 +159,12 @@ impl NodeRef {
         let mut path = Vec::new();
         let mut at = Some(self.node());
         while let Some(node) = at {
-            path.push((node.name(), Label::new(node)));
+            let remaining = deadline::own_remaining(node);
+            let label = Label {
+                remaining,
+                ..Label::new(node)
+            };
+            path.push((node.name(), label));
             at = node.above();
         }
         path.reverse();

@@ -250,11 +250,16 @@ fn earliest(node: &Node) -> Moment {
     earliest
 }
 
-/// What remains of the own deadline of `node`.
-pub(super) fn own_remaining(node: &Node) -> Option<Duration> {
+/// The own deadline of `node`, and whose clock tells how far off it is.
+pub(super) fn own_deadline(node: &Node) -> Option<(Moment, &Clockwork)> {
     let timer = node.own_timer()?;
     let at = timer.at();
-    (at != Moment::NEVER).then(|| at.since(timer.shard().clockwork().now()))
+    (at != Moment::NEVER).then(|| (at, timer.shard().clockwork()))
+}
+
+/// What remains of it. The caller holds nothing: the clock may be user's code.
+pub(super) fn own_remaining(node: &Node) -> Option<Duration> {
+    own_deadline(node).map(|(at, clockwork)| at.since(clockwork.now()))
 }
 
 impl NodeRef {
@@ -320,6 +325,7 @@ impl NodeRef {
     }
 
     /// Whether this very node is done because its own deadline came.
+    #[cfg(not(crossbeam_loom))]
     pub(crate) fn is_expired_here(&self) -> bool {
         let word = self.node().state.load(Site::DeadlineAsk);
         word.own_reason() == Some(Reason::DeadlineExceeded)

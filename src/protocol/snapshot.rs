@@ -38,6 +38,7 @@
 
 use super::NodeRef;
 use super::ask::{self, Label, id};
+use super::deadline;
 use super::hold::Hold;
 use crate::error::{Id, Reason};
 use crate::list::Link;
@@ -45,8 +46,10 @@ use crate::node::{Facets, Node, ORPHAN};
 use crate::state::View;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{Site, epoch};
+use crate::timer::{Clockwork, Moment};
 use crate::wait_cell::Listening;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// What was seen of one node.
 pub(crate) struct Row {
@@ -59,6 +62,8 @@ pub(crate) struct Row {
     pub(crate) held: bool,
     /// Why it was done, and the node where that began.
     pub(crate) end: Option<(Reason, Id)>,
+    /// Its own deadline, and which of the walk's clocks tells how far off it is.
+    deadline: Option<(Moment, usize)>,
     pub(crate) children: usize,
     /// Nodes elsewhere that are linked to it.
     pub(crate) links: usize,
@@ -76,6 +81,7 @@ impl NodeRef {
         }
         let pin = epoch::pin();
         let mut walk = Walk {
+            clocks: Vec::new(),
             rows: Vec::new(),
             root: node,
             row: 0,
@@ -86,12 +92,20 @@ impl NodeRef {
         };
         walk.run();
         drop(pin);
-        // The holds go here: user's code may run.
+        // User's code may run from here on: clocks, and what the holds drop.
+        let clocks = walk.clocks.iter();
+        let times: Vec<Moment> = clocks.map(|clockwork| clockwork.now()).collect();
+        for row in &mut walk.rows {
+            let deadline = row.deadline.take();
+            row.label.remaining = deadline.map(|(at, clock)| at.since(times[clock]));
+        }
         walk.rows
     }
 }
 
 struct Walk<'t> {
+    /// The clocks of deadlines, each kept until it is asked.
+    clocks: Vec<Arc<Clockwork>>,
     rows: Vec<Row>,
     root: &'t Node,
     /// Whose lane the walk is in, and its row.
@@ -194,12 +208,32 @@ impl<'t> Walk<'t> {
             return;
         };
         let listening = listening(node);
+        let deadline = self.deadline(node);
         let this = &mut self.rows[row];
         this.end = end;
+        this.deadline = deadline;
         this.listening = listening;
         if let Some(parent) = this.parent {
             self.rows[parent].children += 1;
         }
+    }
+
+    /// The own deadline of `node`.
+    fn deadline(&mut self, node: &Node) -> Option<(Moment, usize)> {
+        let (at, clockwork) = deadline::own_deadline(node)?;
+        // Few trees have more than one clock.
+        let known = self
+            .clocks
+            .iter()
+            .rposition(|clock| std::ptr::eq(&**clock, clockwork));
+        let clock = match known {
+            Some(clock) => clock,
+            None => {
+                self.clocks.push(clockwork.keep()?);
+                self.clocks.len() - 1
+            }
+        };
+        Some((at, clock))
     }
 
     /// Why `node` is done, and the node where that began.
@@ -255,6 +289,7 @@ impl Row {
             name: node.name().map(Box::from),
             held,
             end: None,
+            deadline: None,
             children: 0,
             links: 0,
             listening: Listening::default(),

@@ -234,6 +234,33 @@ fn odd_lengths_are_no_trouble() {
     }
 }
 
+// V19, P68: as far as it can go: all that is armed is over, and it stays there.
+#[test]
+fn a_clock_may_go_to_its_end() {
+    for far in [true, false] {
+        let (clock, top) = on_clock();
+        let began = clock.now();
+        let near = top.with_timeout(ms(5));
+        let later = top.with_timeout(1_000_000 * HOUR);
+        let last = top.with_deadline(began + 200 * YEAR);
+        if far {
+            clock.advance(Duration::MAX);
+        } else if let Some(at) = began.checked_add(Duration::from_secs(1 << 60)) {
+            clock.set(at);
+        }
+        let end = clock.now();
+        assert!(near.0.is_cancelled() && later.0.is_cancelled() && last.0.is_cancelled());
+        assert!(end > began + 1_000_000 * HOUR);
+        clock.advance(Duration::MAX);
+        clock.advance(HOUR);
+        assert!(clock.now() >= end && clock.outstanding() == 0);
+        assert!(top.with_timeout(Duration::ZERO).0.is_cancelled());
+        let (after, handle) = top.with_timeout(HOUR);
+        let _ = (after.deadline(), after.remaining(), after.to_string());
+        assert!(handle.cancel() || after.is_cancelled());
+    }
+}
+
 // P69, V6: a cancel and the deadline at once: one of them wins, reason, cause,
 // origin and what cancel returns all tell the same one.
 #[test]

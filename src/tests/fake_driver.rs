@@ -54,6 +54,11 @@ impl FakeDriver {
         self.0.asked.swap(0, SeqCst)
     }
 
+    /// How many hold it.
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     pub(super) fn time(&self) -> Instant {
         *self.0.now.lock().unwrap()
     }

@@ -167,6 +167,11 @@ fn a_shield_drops_the_deadline() {
     let (ctx, _keep) = top.with_timeout(ms(1));
     let shield = ctx.without_cancel();
     let (under, _keep) = shield.with_timeout(ms(5));
+    let (moved, move_it) = shield.with_cancel();
+    let (below_moved, _keep) = moved.with_timeout(ms(9));
+    assert!(move_it.set_deadline(clock.now() + ms(7)));
+    assert_eq!(moved.deadline(), Some(clock.now() + ms(7)));
+    assert_eq!(below_moved.deadline(), moved.deadline());
     assert_eq!((shield.deadline(), shield.remaining()), (None, None));
     assert_eq!(under.deadline(), Some(clock.now() + ms(5)));
     clock.advance(ms(1));

@@ -20,8 +20,11 @@ mod deadline_layers;
 mod deadline_moves;
 mod deadline_timers;
 mod deadlines;
+#[cfg(feature = "internal-model")]
+mod deadlines_in_use;
 mod depth;
 mod display;
+mod driver_wakes;
 mod drivers;
 mod fake_driver;
 mod flat_memory;
@@ -34,6 +37,7 @@ mod go_sources;
 mod go_tree;
 mod go_values;
 mod hostile_callbacks;
+mod hostile_deadlines;
 mod hostile_links;
 mod hostile_sources;
 mod hostile_wakers;
@@ -45,6 +49,8 @@ mod links;
 mod memory;
 #[cfg(feature = "internal-model")]
 mod mixed;
+#[cfg(feature = "internal-model")]
+mod no_timer_thread;
 mod odd_shapes;
 mod overflow;
 #[cfg(feature = "internal-model")]

@@ -16,72 +16,6 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-// V18: a driver is woken for a deadline that is moved to be the earliest, also if
-// it has not looked since the first move.
-#[test]
-fn a_driver_is_woken_for_what_is_moved_to_be_the_earliest() {
-    for moves in [&[100][..], &[900, 100], &[900, 800, 100]] {
-        let (driver, timers, top) = FakeDriver::new();
-        let (_first, _keep) = top.with_timeout(ms(500));
-        let (_ctx, handle) = top.with_timeout(ms(1_000));
-        timers.run();
-        driver.take_wakes();
-        for &to in moves {
-            assert!(handle.set_deadline(driver.time() + ms(to)));
-        }
-        assert!(driver.take_wakes() > 0, "{moves:?}");
-    }
-}
-
-// V18: and for one that is added to what had none.
-#[test]
-fn a_driver_is_woken_for_a_deadline_that_is_added() {
-    let (driver, timers, top) = FakeDriver::new();
-    let (_ctx, handle) = top.with_cancel();
-    timers.run();
-    assert!(handle.set_deadline(driver.time() + ms(5)));
-    assert!(driver.take_wakes() > 0);
-    let (ctx, handle) = Context::background().with_cancel();
-    assert!(handle.set_deadline(Instant::now() + ms(5)));
-    until("it is over", || ctx.is_cancelled());
-}
-
-// V18: nor for one that moves away.
-#[test]
-fn a_driver_is_not_woken_for_what_is_moved_later() {
-    let (driver, timers, top) = FakeDriver::new();
-    let (_ctx, handle) = top.with_timeout(ms(500));
-    timers.run();
-    driver.take_wakes();
-    for to in [600, 700, 5_000] {
-        assert!(handle.set_deadline(driver.time() + ms(to)));
-        assert_eq!(driver.take_wakes(), 0);
-    }
-}
-
-// V18: moved earlier than all others, a deadline is in time, though the thread
-// sleeps for longer: the first time that it is moved, and the next ones.
-#[test]
-fn a_deadline_moved_earlier_is_in_time() {
-    in_time(|| {
-        let timers = Timers::thread();
-        let top = Context::background().with_driver(&timers);
-        let _earliest = top.with_timeout(HOUR);
-        for moves in 1..4 {
-            let (ctx, handle) = top.with_timeout(2 * HOUR);
-            // So that the thread sleeps.
-            thread::sleep(ms(20));
-            for n in 1..moves {
-                assert!(handle.set_deadline(Instant::now() + 2 * HOUR - n * ms(1)));
-            }
-            let at = Instant::now() + ms(20);
-            assert!(handle.set_deadline(at));
-            until("it is over", || ctx.is_cancelled());
-            assert!(Instant::now() >= at);
-        }
-    });
-}
-
 // P68: a driver's clock that steps back is taken to stand still.
 #[test]
 fn a_clock_that_steps_back_stands_still() {
@@ -122,6 +56,27 @@ fn the_timer_thread_goes_when_all_is_cancelled() {
             thread::sleep(ms(100));
             assert!(handle.cancel() && ctx.is_cancelled());
             until("it has stopped", || threads() == before);
+        },
+    );
+}
+
+// V25: nor does the thread of timers that nobody has any more wait for what was
+// armed on them.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_thread_of_dropped_timers_goes() {
+    alone(
+        "tests::open_deadlines::the_thread_of_dropped_timers_goes",
+        || {
+            let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+            let before = threads();
+            for _ in 0..20 {
+                let timers = Timers::thread();
+                let top = Context::background().with_driver(&timers);
+                let _pair = top.with_timeout(HOUR);
+                thread::sleep(ms(10));
+            }
+            until("they have stopped", || threads() == before);
         },
     );
 }

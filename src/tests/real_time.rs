@@ -160,6 +160,45 @@ fn the_timer_thread_comes_and_goes() {
     });
 }
 
+// V18: moved earlier than all others, a deadline is in time, though the thread
+// sleeps for longer: the first time that it is moved, and the next ones.
+#[test]
+fn a_deadline_moved_earlier_is_in_time() {
+    in_time(|| {
+        let timers = Timers::thread();
+        let top = Context::background().with_driver(&timers);
+        let _earliest = top.with_timeout(HOUR);
+        for moves in 1..4 {
+            let (ctx, handle) = top.with_timeout(2 * HOUR);
+            // So that the thread sleeps.
+            thread::sleep(ms(20));
+            for n in 1..moves {
+                assert!(handle.set_deadline(Instant::now() + 2 * HOUR - n * ms(1)));
+            }
+            let at = Instant::now() + ms(20);
+            assert!(handle.set_deadline(at));
+            until("it is over", || ctx.is_cancelled());
+            assert!(Instant::now() >= at);
+        }
+    });
+}
+
+// V18: so is one that is added to a context that had none, while nothing else is
+// armed.
+#[test]
+fn a_deadline_that_is_added_is_in_time() {
+    in_time(|| {
+        let timers = Timers::thread();
+        let top = Context::background().with_driver(&timers);
+        for _ in 0..3 {
+            let (ctx, handle) = top.with_cancel();
+            let at = Instant::now() + ms(20);
+            assert!(handle.set_deadline(at));
+            assert!(ctx.wait().is_timeout() && Instant::now() >= at);
+        }
+    });
+}
+
 // V18: what is far away wakes nobody.
 #[cfg(target_os = "linux")]
 #[test]

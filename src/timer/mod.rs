@@ -75,7 +75,7 @@
 //! Arming, disarming and moving are lock-free and wait for nobody. A holder of
 //! the role that is stopped delays the deadlines and the memory of its shard.
 //!
-//! Models: `timer_arm_vs_sleep`, `timer_disarm_vs_drain`, `deadline_vs_cancel`,
+//! Models: `driver_arm_vs_sleep`, `timer_disarm_vs_drain`, `deadline_vs_cancel`,
 //! `deadline_vs_drop`, `set_deadline_vs_fire`.
 
 mod cell;
@@ -90,7 +90,7 @@ pub(crate) use moment::Moment;
 pub(crate) use shard::Shard;
 
 use crate::sync::Ordering::Relaxed;
-use crate::sync::{AtomicUsize, Site, lane_count, memory, thread_index};
+use crate::sync::{AtomicUsize, Site, lane_count, limits, memory, thread_index};
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -101,7 +101,14 @@ pub(crate) trait Engine: Send + Sync {
     /// Has the driver run soon.
     fn wake(&self, clockwork: &Arc<Clockwork>);
 
+    /// Whether it calls `run` by itself, so that another call leaves it with
+    /// the wrong time to wake at.
+    fn drives_itself(&self) -> bool {
+        false
+    }
+
     /// Whether `now` is the system's: then waits need no timer.
+    #[cfg(not(crossbeam_loom))]
     fn is_system_time(&self) -> bool {
         false
     }
@@ -165,7 +172,7 @@ pub(crate) const EXACT: u32 = 0;
 impl Clockwork {
     /// One shard for every few threads.
     pub(crate) fn new(engine: Box<dyn Engine>) -> Arc<Clockwork> {
-        Clockwork::with_shards(lane_count(), COARSE, engine)
+        Clockwork::with_shards(lane_count().min(limits::SHARDS), COARSE, engine)
     }
 
     /// One shard, so that what is due fires in the order of arming.

@@ -1,19 +1,23 @@
 //! The clock of a model: it stands still until the model lets time pass.
+//!
+//! No part of what is explored: what is read and written here orders nothing,
+//! and no thread is switched in the middle.
 
+use std::cell::{Cell, RefCell};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-struct Clock {
-    passed: Duration,
+thread_local! {
+    // All of loom's threads run on one thread of the system.
+    static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     /// Who sleeps, and until when.
-    sleeper: Option<(Option<Instant>, loom::thread::Thread)>,
+    static SLEEPER: RefCell<Option<(Instant, loom::thread::Thread)>> = const { RefCell::new(None) };
 }
 
-loom::lazy_static! {
-    static ref CLOCK: loom::sync::Mutex<Clock> = loom::sync::Mutex::new(Clock {
-        passed: Duration::ZERO,
-        sleeper: None,
-    });
+pub(super) fn begin() {
+    PASSED.set(Duration::ZERO);
+    // What an execution that failed has left is not to be touched.
+    std::mem::forget(SLEEPER.take());
 }
 
 /// The same in all executions, which must not differ.
@@ -23,30 +27,28 @@ pub(crate) fn start() -> Instant {
 }
 
 pub(crate) fn now() -> Instant {
-    let clock = CLOCK.lock().expect("nobody panics here");
-    start() + clock.passed
+    start() + PASSED.get()
 }
 
 /// Whether that time has come. If not, the caller sleeps, and is woken when it
 /// does.
 pub(crate) fn has_come(until: Option<Instant>) -> bool {
-    let mut clock = CLOCK.lock().expect("nobody panics here");
-    let now = start() + clock.passed;
-    if until.is_some_and(|until| until <= now) {
+    let Some(until) = until else {
+        return false;
+    };
+    if until <= now() {
         return true;
     }
-    clock.sleeper = Some((until, loom::thread::current()));
+    SLEEPER.set(Some((until, loom::thread::current())));
     false
 }
 
 /// Lets time pass.
 pub(crate) fn pass(length: Duration) {
-    let mut clock = CLOCK.lock().expect("nobody panics here");
-    clock.passed += length;
-    let now = start() + clock.passed;
-    if let Some((Some(until), sleeper)) = &clock.sleeper {
-        if *until <= now {
-            sleeper.unpark();
-        }
+    PASSED.set(PASSED.get() + length);
+    let due = SLEEPER.with_borrow_mut(|sleeper| sleeper.take_if(|(until, _)| *until <= now()));
+    if let Some((_, sleeper)) = due {
+        super::schedule_point();
+        sleeper.unpark();
     }
 }

@@ -24,6 +24,7 @@ use std::cell::{Cell as StdCell, RefCell};
 pub(crate) mod limits {
     pub(crate) const BATCH: usize = 2;
     pub(crate) const BATCH_SPLIT: usize = 2;
+    pub(crate) const SHARDS: usize = 1;
     pub(crate) const REQUESTS: usize = 2;
     pub(crate) const CONTENDED: u32 = 1;
     pub(crate) const VALUES_WALKED: usize = 2;

@@ -8,6 +8,7 @@ use super::{NEXT_INDEX, epoch, memory};
 pub(crate) fn begin(epochs: Epochs) {
     memory::reset();
     NEXT_INDEX.set(0);
+    super::clock::begin();
     // What an execution that failed has left is not to be joined.
     super::SPAWNED.take().into_iter().for_each(std::mem::forget);
     epoch::begin(epochs);

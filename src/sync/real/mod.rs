@@ -24,6 +24,8 @@ pub(crate) mod limits {
     pub(crate) const BATCH: usize = 14;
     /// The same in a lane of a split list.
     pub(crate) const BATCH_SPLIT: usize = 32;
+    /// Wheels of a driver, at most.
+    pub(crate) const SHARDS: usize = 64;
     /// Requests on the stack of a wheel before somebody works them off.
     pub(crate) const REQUESTS: usize = 64;
     /// Freed blocks of one type that a thread keeps: as many as are freed at once.
