@@ -170,8 +170,6 @@ sites! {
     TimerFiredLoad,
     TimerFreed,
     TimerFreedLoad,
-    TimerGiveUp,
-    TimerGiveUpLoad,
     TimerIn,
     TimerNew,
     TimerNode,
