@@ -33,7 +33,7 @@ use super::{NodeRef, attach, cancel, moved};
 use crate::error::Reason;
 use crate::node::{Facets, Kind, Node};
 use crate::state::{OwnedRecord, Record, Word};
-use crate::sync::Site;
+use crate::sync::{Site, recheck};
 use crate::timer::{Asked, Clockwork, End, Env, Moment, Timer};
 use std::ptr::{NonNull, null};
 use std::sync::Arc;
@@ -154,7 +154,7 @@ pub(super) fn request(at: NonNull<Timer>) -> bool {
             // came before the push and shows the moment here.
             called || timer.shard().clockwork().sleeps_past(timer.at())
         }
-        Asked::Queued => true,
+        Asked::Queued => recheck(Site::MoveWakes),
         Asked::Over => false,
     }
 }

@@ -90,7 +90,7 @@ pub(crate) use moment::Moment;
 pub(crate) use shard::Shard;
 
 use crate::sync::Ordering::Relaxed;
-use crate::sync::{AtomicUsize, Site, lane_count, limits, memory, thread_index};
+use crate::sync::{AtomicUsize, Site, lane_count, limits, memory, recheck, thread_index};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
@@ -132,7 +132,7 @@ impl Due {
     /// The driver does not use the node any more, unless it is to bury it: true.
     pub(crate) fn fired(self) -> bool {
         // SAFETY: valid until it has fired (D3).
-        unsafe { self.timer.as_ref() }.fired()
+        unsafe { self.timer.as_ref() }.fired() && recheck(Site::FiredBuries)
     }
 }
 
