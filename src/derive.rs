@@ -207,8 +207,9 @@ impl Derive<'_> {
 
     /// What the context reports as its cause if its own deadline comes.
     ///
-    /// Used for nothing else: without a deadline of its own, if a deadline
-    /// above comes first, or if somebody cancels, it is dropped with the context.
+    /// Used for nothing else: if a deadline above comes first, or if somebody
+    /// cancels, it is dropped with the context; without a deadline of its own at
+    /// once.
     ///
     /// # Examples
     ///

@@ -319,7 +319,14 @@ impl NodeRef {
             expire(node);
             return false;
         };
-        if to.at <= to.now {
+        // A timer that came before the default driver was replaced stays with the
+        // one it has.
+        let clockwork = moving.shard().clockwork();
+        let now = match std::ptr::eq(clockwork, to.clockwork) {
+            true => to.now,
+            false => clockwork.now(),
+        };
+        if to.at <= now {
             // SAFETY: kept by the handle.
             return cancel::cancel_by(node, unsafe { word(node) }, true);
         }

@@ -1,9 +1,9 @@
 //! Deadlines where two parts of the library meet.
 
 use super::fake_driver::FakeDriver;
-use super::tools::ms;
+use super::tools::{Drops, alone, cause_on_drop, ms};
 use crate::Context;
-use crate::time::{Driver, ManualClock, Timers};
+use crate::time::{Driver, ManualClock, Timers, set_default_driver};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -106,4 +106,40 @@ fn a_driver_that_panics_at_its_end_breaks_nothing_off() {
     assert!(seen > 50, "they go as others come: {seen}");
     drop((root, handle));
     assert_eq!(drops.load(SeqCst), 100);
+}
+
+/// Stands an hour ahead of the system's clock.
+struct Ahead;
+
+impl Driver for Ahead {
+    fn now(&self) -> Instant {
+        Instant::now() + ms(3_600_000)
+    }
+    fn wake(&self, _: &Timers) {}
+}
+
+#[test]
+fn a_deadline_is_moved_by_the_clock_that_it_has() {
+    alone(
+        "tests::deadline_edges::a_deadline_is_moved_by_the_clock_that_it_has",
+        || {
+            let (ctx, handle) = Context::background().with_cancel();
+            assert!(handle.set_deadline(Instant::now() + ms(60_000)));
+            set_default_driver(&Timers::new(Ahead));
+            assert!(handle.set_deadline(Instant::now() + ms(120_000)));
+            assert!(!ctx.is_cancelled());
+        },
+    );
+}
+
+#[test]
+fn a_cause_without_a_deadline_goes_at_once() {
+    let drops = Drops::default();
+    let cause = drops.value();
+    let cause = cause_on_drop(move || {
+        let _ = &cause;
+    });
+    let (ctx, _keep) = Context::background().derive().deadline_cause(cause).build();
+    assert_eq!(drops.count(), 1);
+    assert_eq!(ctx.deadline(), None);
 }

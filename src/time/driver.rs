@@ -122,7 +122,8 @@ impl Timers {
     /// Everything that is due is marked first, then delivered: callbacks and
     /// wakers run here. This goes on until nothing is due. Meant for one thread
     /// at a time, the driver's: a second call at once fires what the first has
-    /// left, and neither waits for the other. Timers with a thread or a task of
+    /// left, and neither waits for the other. What either returns counts: nobody
+    /// is woken for what the other was told. Timers with a thread or a task of
     /// their own need no call.
     ///
     /// # Panics
