@@ -87,6 +87,8 @@ tests! {
     driver_arm_vs_sleep
     driver_arm_vs_stop
     driver_move_vs_sleep
+    driver_moves_vs_sleep
+    driver_arm_vs_look
     snapshot_vs_attach
     snapshot_vs_cancel
     snapshot_vs_attach_vs_cancel
