@@ -89,6 +89,7 @@ tests! {
     driver_move_vs_sleep
     driver_moves_vs_sleep
     driver_arm_vs_look
+    driver_vs_busy_wheel
     snapshot_vs_attach
     snapshot_vs_cancel
     snapshot_vs_attach_vs_cancel

@@ -15,7 +15,7 @@ use super::moment::Moment;
 use super::wheel::Wheel;
 use super::{Clockwork, Due};
 use crate::sync::Ordering::{AcqRel, Relaxed};
-use crate::sync::{AtomicPtr, Site, Turn, limits, memory};
+use crate::sync::{AtomicPtr, Site, Turn, limits, memory, recheck};
 use std::ptr::{NonNull, null, null_mut};
 
 const LEN_SHIFT: u32 = 48;
@@ -127,7 +127,8 @@ impl Shard {
                 Err(other) => now = Requests(other),
             }
         };
-        let early = at.is_some_and(|at| self.clockwork().sleeps_past(at));
+        let early =
+            at.is_some_and(|at| self.clockwork().sleeps_past(at)) && recheck(Site::ArmWakes);
         if taken {
             // SAFETY: we have just taken the role and the stack.
             return unsafe { self.work_off(timer.as_ptr()) } || early;
@@ -176,7 +177,7 @@ impl Shard {
                     .compare_exchange(now.0, new.0, AcqRel, Relaxed, Site::RequestLeave);
             match swapped {
                 Ok(_) if new.has(BUSY) => return Ok(now.top()),
-                Ok(_) => return Err(now.has(CALLED)),
+                Ok(_) => return Err(now.has(CALLED) && recheck(Site::CalledWakes)),
                 Err(other) => now = Requests(other),
             }
         }
