@@ -115,9 +115,10 @@ impl Engine for ThreadDriver {
     }
 
     fn wake(&self, clockwork: &Arc<Clockwork>) {
-        // Release: what was armed is seen by the run that takes this wake; meets
-        // the Acquire in `drive`. Acquire: shows the sleeper of the thread that
-        // runs; meets the Release there.
+        // Release: a moment that was changed without a push is seen after the run
+        // that takes this wake; meets the Acquire in `drive`. Acquire: shows the
+        // sleeper of the thread that runs, to who has pushed nothing; meets the
+        // Release there.
         match self.state.word.swap(WOKEN, AcqRel, Site::DriverWake) {
             NONE => self.start(clockwork),
             RUNNING => {
@@ -132,8 +133,9 @@ impl Engine for ThreadDriver {
 
 impl Drop for ThreadDriver {
     fn drop(&mut self) {
-        // AcqRel: as in `wake`. The thread finds the timers gone.
-        if self.state.word.swap(WOKEN, AcqRel, Site::DriverGone) == RUNNING {
+        // Relaxed: a thread that sleeps gave the timers back before, so that their
+        // count shows its sleeper; one that does not finds them gone.
+        if self.state.word.swap(WOKEN, Relaxed, Site::DriverGone) == RUNNING {
             if let Some(sleeper) = self.state.sleeper.load() {
                 sleeper.wake();
             }
@@ -145,9 +147,9 @@ impl Drop for ThreadDriver {
 fn drive(state: &State, timers: &Weak<Clockwork>) {
     state.sleeper.store(Some(Arc::new(Sleeper::current())));
     loop {
-        // Acquire: shows what was armed before the wakes so far; meets the
-        // Release in `wake`. Release: shows the sleeper; meets the Acquire
-        // there.
+        // Acquire: shows moments that were changed before the wakes so far, to be
+        // handed on to who is about to push; meets the Release in `wake`.
+        // Release: shows the sleeper; meets the Acquire there.
         state.word.swap(RUNNING, AcqRel, Site::DriverRun);
         let Some(clockwork) = timers.upgrade() else {
             return;
@@ -165,13 +167,13 @@ fn drive(state: &State, timers: &Weak<Clockwork>) {
         };
         let woken = sleep(state, until);
         if nothing && !woken {
-            // Release: this thread is done with everything before another is
-            // started; meets the Acquire in `wake`. On failure Relaxed: woken,
-            // so the run comes next.
+            // Relaxed, both: the next thread gets the timers by the requests, and
+            // whoever starts it acquires the Release of the run before, which
+            // this continues. On failure woken, so the run comes next.
             let stopped =
                 state
                     .word
-                    .compare_exchange(RUNNING, NONE, Release, Relaxed, Site::DriverExit);
+                    .compare_exchange(RUNNING, NONE, Relaxed, Relaxed, Site::DriverExit);
             if stopped.is_ok() {
                 return;
             }

@@ -362,7 +362,8 @@ pub(super) fn set_deadline_twice_below_a_moved_one() {
     let (parent, above) = root.with_cancel();
     // What is attached from now on is told without a walk.
     assert!(above.set_deadline(start + ns(100)));
-    let (ctx, handle) = parent.with_cancel();
+    // With a name, and so with the place for a timer.
+    let (ctx, handle) = parent.derive().name("named").build();
     let again = handle.clone();
     let (one, other) = race(
         move || handle.set_deadline(start + ns(5)),

@@ -62,6 +62,36 @@ pub(super) fn driver_move_vs_sleep() {
     });
 }
 
+pub(super) fn driver_moves_vs_sleep() {
+    alone(|root| {
+        let (first, _keep) = root.with_timeout(ms(30));
+        // Not armed before it is moved.
+        let (ctx, handle) = first.with_timeout(ms(200));
+        let start = first.deadline().expect("it has one") - ms(30);
+        let again = handle.clone();
+        let earlier = thread::spawn(move || again.set_deadline(start + ms(20)));
+        assert!(handle.set_deadline(start + ms(50)));
+        assert!(earlier.join().expect("it failed"));
+        let at = ctx.deadline().expect("it has one");
+        // Before the first comes, if this is the earlier moment.
+        pass(at - start + ms(5));
+        wait(ctx.cancelled());
+        pass(ms(200));
+    });
+}
+
+pub(super) fn driver_arm_vs_look() {
+    alone(|root| {
+        let (first, _keep) = root.with_timeout(ms(5));
+        pass(ms(6));
+        wait(first.cancelled());
+        // The driver may look for more by now.
+        let (second, _keep) = root.with_timeout(ms(5));
+        pass(ms(6));
+        wait(second.cancelled());
+    });
+}
+
 pub(super) fn driver_vs_busy_wheel() {
     let (timers, root) = timers();
     let (first, keep) = root.with_timeout(ms(200));

@@ -1,22 +1,36 @@
-//! What is read often and replaced rarely. In a model it orders nothing: who
-//! needs an order brings it.
+//! What is read often and replaced rarely. In a model a load may give what was
+//! there before, as long as no ordering says that it was replaced.
 
+use loom::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::sync::{Arc, Mutex};
 
-pub(crate) struct Swap<T>(Mutex<Option<Arc<T>>>);
+pub(crate) struct Swap<T> {
+    /// All that was ever there. Not locked while threads may switch.
+    all: Mutex<Vec<Option<Arc<T>>>>,
+    now: AtomicUsize,
+}
 
 impl<T> Swap<T> {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(None))
+        Self {
+            all: Mutex::new(vec![None]),
+            now: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn load(&self) -> Option<Arc<T>> {
         super::schedule_point();
-        self.0.lock().expect("nobody panics here").clone()
+        let now = self.now.load(Acquire);
+        self.all.lock().expect("nobody panics here")[now].clone()
     }
 
     pub(crate) fn store(&self, value: Option<Arc<T>>) {
         super::schedule_point();
-        *self.0.lock().expect("nobody panics here") = value;
+        let mut all = self.all.lock().expect("nobody panics here");
+        let new = all.len();
+        all.push(value);
+        drop(all);
+        self.now.swap(new, AcqRel);
     }
 }
