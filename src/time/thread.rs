@@ -62,10 +62,9 @@ impl ThreadDriver {
     /// One whose thread cannot be started: no memory holds its stack.
     #[cfg(all(feature = "internal-model", not(crossbeam_loom)))]
     pub(super) fn unable() -> Self {
-        Self {
-            stack: Some(1 << 46),
-            ..Self::new()
-        }
+        let mut driver = Self::new();
+        driver.stack = Some(1 << 46);
+        driver
     }
 
     fn start(&self, clockwork: &Arc<Clockwork>) {
