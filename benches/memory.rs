@@ -37,8 +37,9 @@ fn main() {
 fn leaf(answers: &mut Answers) {
     const LEAVES: usize = 1_000;
     let (root, _handle) = Context::background().with_cancel();
-    // The first few pay for what is made once a thread or a parent.
-    drop((0..100).map(|_| root.with_cancel()).collect::<Vec<_>>());
+    // The first few pay for what is made once a thread or a parent, and use up
+    // the freed blocks that this thread has kept.
+    let _first: Vec<_> = (0..300).map(|_| root.with_cancel()).collect();
     let mut leaves: Vec<(Context, CancelHandle)> = Vec::with_capacity(LEAVES);
     let (before, bytes) = (count(), live());
     largest();

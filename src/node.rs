@@ -164,7 +164,7 @@ impl Node {
         handles: u32,
     ) -> NonNull<Node> {
         let env = Node::env_below(parent);
-        list::alloc(Node::below(parent, kind, facets, handles, null_mut(), env))
+        list::alloc_kept(Node::below(parent, kind, facets, handles, null_mut(), env))
     }
 
     /// What a child of `parent` hands down that has nothing of its own.
@@ -333,13 +333,9 @@ impl Node {
         } else if node.is(Facets::ENV) {
             // SAFETY: by the caller; `alloc_env` made it.
             unsafe { Node::free_with_env(at) };
-        } else if timer.is_some() {
-            // The next one with a deadline takes its place.
-            // SAFETY: by the caller.
-            unsafe { memory::free_kept(at) };
         } else {
             // SAFETY: by the caller.
-            unsafe { memory::free(at) };
+            unsafe { memory::free_kept(at) };
         }
         if let Some(timer) = timer {
             // SAFETY: the node is freed here, once.

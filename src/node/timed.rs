@@ -10,7 +10,7 @@ use crate::sync::{kept, memory};
 use crate::timer::{Clockwork, Env, Moment, Timer};
 use std::ptr::{NonNull, null};
 
-// For those with a deadline and nothing else of their own.
+// Those without anything in the same allocation.
 kept!(Node);
 
 /// A node with an `env` of its own.
@@ -81,7 +81,7 @@ impl Node {
         let above = unsafe { new.parent.as_ref() };
         if above.env().time == time {
             let env = above.env;
-            return list::alloc(new.with(env));
+            return list::alloc_kept(new.with(env));
         }
         let env = Env {
             values: above.env().values,

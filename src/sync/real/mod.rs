@@ -29,7 +29,8 @@ pub(crate) mod limits {
     /// Requests on the stack of a wheel before somebody works them off.
     pub(crate) const REQUESTS: usize = 64;
     /// Freed blocks of one type that a thread keeps: as many as are freed at once.
-    pub(crate) const STASH: usize = 64;
+    /// None where a use after the free is to be seen.
+    pub(crate) const STASH: usize = if cfg!(any(miri, fuzzing)) { 0 } else { 64 };
     /// Failed pushes on one head before the list is split.
     pub(crate) const CONTENDED: u32 = 8;
     /// Sets of values that a lookup passes before it makes an index.

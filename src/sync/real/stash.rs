@@ -1,9 +1,9 @@
 //! Freed blocks that a thread keeps for what it makes next.
 //!
-//! What comes and goes with deadlines is freed many at a time, by whoever tidies
-//! up. Common allocators keep a few freed blocks of a size at hand, and take
-//! several times as long over the others. So each thread keeps some itself, as a
-//! list through the blocks, and gives them back at its end.
+//! Contexts and their timers are freed many at a time, by whoever tidies up.
+//! Common allocators keep a few freed blocks of a size at hand, and take several
+//! times as long over the others. So each thread keeps some itself, as a list
+//! through the blocks, and gives them back at its end.
 
 use super::limits;
 use super::memory::give_back;
