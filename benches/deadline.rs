@@ -105,25 +105,29 @@ fn main() {
             .peer(looped_for(times, tokio_replacer(live, idle.handle())))
             .at_most(0.4, PEER)
     });
-    bench.ask("a deadline moved: set_deadline", |q| {
+    // What a sign of life does to an idle timeout.
+    bench.ask("one of 1000 moved to later: set_deadline", |q| {
         let (root, _stop) = Context::background().with_cancel();
         let handles: Vec<_> = (0..1_000).map(|_| root.with_timeout(HOUR)).collect();
         let _guard = idle.enter();
         let mut sleeps: Vec<_> = (0..1_000).map(|_| polled(Box::pin(sleep(HOUR)))).collect();
         let first = Instant::now() + HOUR;
-        let after = move |random: &mut Random| first + seconds(random);
-        let (mut ours, mut theirs) = (Random::new(), Random::new());
+        let later = move |moves: &mut u32| {
+            *moves += 1;
+            first + *moves * Duration::from_micros(1)
+        };
+        let (mut random, mut other) = (Random::new(), Random::new());
+        let (mut ours, mut theirs) = (0, 0);
         q.ours(looped(&bench, move |n| {
             for _ in 0..n {
-                let (_, handle) = &handles[ours.below(1_000)];
-                black_box(handle.set_deadline(after(&mut ours)));
+                let (_, handle) = &handles[random.below(1_000)];
+                black_box(handle.set_deadline(later(&mut ours)));
             }
         }))
         .peer(looped(&bench, move |n| {
             for _ in 0..n {
-                let place = theirs.below(1_000);
-                let sleep = sleeps[place].as_mut();
-                sleep.reset(after(&mut theirs).into());
+                let sleep = sleeps[other.below(1_000)].as_mut();
+                sleep.reset(later(&mut theirs).into());
             }
         }))
     });

@@ -64,7 +64,7 @@ fn one(answers: &mut Answers) {
     answers.check(
         timed - plain <= 1.0,
         "with_timeout beside its node",
-        format_args!("{} allocations, {bytes} bytes with it", timed - plain),
+        format_args!("{:.2} allocations, {bytes:.1} bytes with it", timed - plain),
     );
     let before = count();
     drop(held);

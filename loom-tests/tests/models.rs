@@ -82,7 +82,7 @@ tests! {
     orphan_chain
     driver_arm_vs_sleep
     driver_arm_vs_stop
-    driver_arms_at_once
+    driver_move_vs_sleep
     snapshot_vs_attach
     snapshot_vs_cancel
     snapshot_vs_attach_vs_cancel

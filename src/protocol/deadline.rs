@@ -325,6 +325,7 @@ impl NodeRef {
     }
 
     /// Whether this very node is done because its own deadline came.
+    #[cfg(not(crossbeam_loom))]
     pub(crate) fn is_expired_here(&self) -> bool {
         let word = self.node().state.load(Site::DeadlineAsk);
         word.own_reason() == Some(Reason::DeadlineExceeded)

@@ -22,7 +22,7 @@ use super::deadline;
 use crate::list::{Link, Note};
 use crate::node::{Facets, Node};
 use crate::sync::{Site, epoch, recheck};
-use crate::timer::Clockwork;
+use crate::timer::{Clockwork, Moment};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -99,9 +99,14 @@ impl Walk<'_> {
         let Some(timer) = node.own_timer_at() else {
             return;
         };
+        // SAFETY: it goes with the node, which the walk is at.
+        let this = unsafe { timer.as_ref() };
+        // One that never comes is armed by whoever moves it.
+        if this.is_in() || this.at() == Moment::NEVER {
+            return;
+        }
         if deadline::request(timer) {
-            // SAFETY: it goes with the node, which the walk is at.
-            let clockwork = unsafe { timer.as_ref() }.shard().clockwork();
+            let clockwork = this.shard().clockwork();
             self.to_wake.extend(clockwork.keep());
         }
     }

@@ -100,8 +100,9 @@ impl Timers {
 
     /// Timers with a thread of their own, as the default ones have.
     ///
-    /// The thread is started by the first deadline that is armed, and stops when
-    /// none has been left for a while. If it cannot be started, that is reported
+    /// The thread is started by the first deadline that is armed, and sleeps
+    /// until the earliest one, also if that is disarmed meanwhile. It stops when
+    /// it finds none for a while, or when nobody has the timers any more. If it cannot be started, that is reported
     /// once on the standard error output; deadlines that have come are then
     /// fired by whoever arms the next one, which tries again.
     #[must_use]
@@ -120,17 +121,20 @@ impl Timers {
     /// Everything that is due is marked first, then delivered: callbacks and
     /// wakers run here. This goes on until nothing is due. Meant for one thread
     /// at a time, the driver's: a second call at once fires what the first has
-    /// left, and neither waits for the other.
+    /// left, and neither waits for the other. Timers with a thread or a task of
+    /// their own need no call.
     ///
     /// # Panics
     ///
     /// Does not: where user's code panics, the panic hook reports it, the rest is
     /// delivered, and the panic goes no further.
     pub fn run(&self) -> Option<Instant> {
-        let mut thrown = Thrown::new();
-        let next = run(&self.0, &mut thrown);
-        thrown.forget();
-        next.at.instant()
+        let next = drive(&self.0);
+        if self.0.engine().drives_itself() {
+            // It sleeps until what the run before has told it.
+            self.0.wake();
+        }
+        next
     }
 
     /// The time, as the driver tells it.
@@ -149,6 +153,7 @@ impl Timers {
         outstanding(&self.0)
     }
 
+    #[cfg(not(crossbeam_loom))]
     pub(crate) fn of(clockwork: Arc<Clockwork>) -> Timers {
         Timers(clockwork)
     }
@@ -156,6 +161,14 @@ impl Timers {
     pub(crate) fn clockwork(&self) -> &Arc<Clockwork> {
         &self.0
     }
+}
+
+/// Fires all that is due, on a driver's thread: when there is more to do.
+pub(super) fn drive(clockwork: &Clockwork) -> Option<Instant> {
+    let mut thrown = Thrown::new();
+    let next = run(clockwork, &mut thrown);
+    thrown.forget();
+    next.at.instant()
 }
 
 /// Fires all that is due, and what is due by then.

@@ -20,7 +20,7 @@
 //! comes during the look makes it look again. It stops by a compare-and-swap
 //! from RUNNING, which a wake before that defeats.
 //!
-//! Models: `driver_arm_vs_sleep`, `driver_arm_vs_stop`.
+//! Models: `driver_arm_vs_sleep`, `driver_arm_vs_stop`, `driver_move_vs_sleep`.
 
 use super::driver;
 use crate::protocol::Thrown;
@@ -29,7 +29,7 @@ use crate::sync::park::Sleeper;
 use crate::sync::{AtomicU32, Site, Swap, clock, limits, spawn};
 use crate::timer::{Clockwork, Engine, Moment};
 use std::io;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, Weak};
 use std::time::Instant;
 
 const NONE: u32 = 0;
@@ -62,15 +62,14 @@ impl ThreadDriver {
     /// One whose thread cannot be started: no memory holds its stack.
     #[cfg(all(feature = "internal-model", not(crossbeam_loom)))]
     pub(super) fn unable() -> Self {
-        Self {
-            stack: Some(1 << 46),
-            ..Self::new()
-        }
+        let mut driver = Self::new();
+        driver.stack = Some(1 << 46);
+        driver
     }
 
     fn start(&self, clockwork: &Arc<Clockwork>) {
-        let (state, kept) = (self.state.clone(), clockwork.clone());
-        let run = move || drive(&state, &kept);
+        let (state, timers) = (self.state.clone(), Arc::downgrade(clockwork));
+        let run = move || drive(&state, &timers);
         if let Err(error) = spawn("ctxtree-timers", self.stack, run) {
             self.without_thread(clockwork, &error);
         }
@@ -104,6 +103,11 @@ impl Engine for ThreadDriver {
         clock::now()
     }
 
+    fn drives_itself(&self) -> bool {
+        true
+    }
+
+    #[cfg(not(crossbeam_loom))]
     fn is_system_time(&self) -> bool {
         true
     }
@@ -124,17 +128,33 @@ impl Engine for ThreadDriver {
     }
 }
 
-/// The thread.
-fn drive(state: &State, clockwork: &Clockwork) {
+impl Drop for ThreadDriver {
+    fn drop(&mut self) {
+        // AcqRel: as in `wake`. The thread finds the timers gone.
+        if self.state.word.swap(WOKEN, AcqRel, Site::DriverGone) == RUNNING {
+            if let Some(sleeper) = self.state.sleeper.load() {
+                sleeper.wake();
+            }
+        }
+    }
+}
+
+/// The thread. It keeps the timers only while it runs them.
+fn drive(state: &State, timers: &Weak<Clockwork>) {
     state.sleeper.store(Some(Arc::new(Sleeper::current())));
     loop {
         // Acquire: shows what was armed before the wakes so far; meets the
         // Release in `wake`. Release: shows the sleeper; meets the Acquire
         // there.
         state.word.swap(RUNNING, AcqRel, Site::DriverRun);
+        let Some(clockwork) = timers.upgrade() else {
+            return;
+        };
         let mut thrown = Thrown::new();
-        let next = driver::run(clockwork, &mut thrown);
+        let next = driver::run(&clockwork, &mut thrown);
         thrown.forget();
+        // If this was the last one, its driver wakes this thread once more.
+        drop(clockwork);
         let nothing = next.at == Moment::NEVER && !next.busy;
         let until = match next.at.instant() {
             Some(at) => Some(at),

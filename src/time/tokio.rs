@@ -17,7 +17,7 @@
 //! of the thread driver cannot be started. A runtime that has shut down
 //! drops the task as it is spawned, which is the same.
 
-use super::Timers;
+use super::{Timers, driver};
 use crate::timer::{Clockwork, Engine};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
@@ -70,6 +70,11 @@ impl Engine for TokioDriver {
         }
     }
 
+    fn drives_itself(&self) -> bool {
+        true
+    }
+
+    #[cfg(not(crossbeam_loom))]
     fn is_system_time(&self) -> bool {
         // Time that was ever paused lies before the system's, or ahead of it.
         let before = Instant::now();
@@ -90,7 +95,7 @@ impl Drop for TokioDriver {
 /// arms.
 #[cold]
 fn without_task(clockwork: &Arc<Clockwork>) {
-    Timers::of(clockwork.clone()).run();
+    driver::drive(clockwork);
     clockwork.nobody_sleeps();
 }
 
@@ -102,7 +107,7 @@ impl Kept {
     /// timers any more.
     fn run(&self) -> Option<Option<Instant>> {
         let clockwork = self.0.upgrade()?;
-        Some(Timers::of(clockwork).run())
+        Some(driver::drive(&clockwork))
     }
 }
 

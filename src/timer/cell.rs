@@ -207,6 +207,12 @@ impl Timer {
         }
     }
 
+    /// Whether somebody armed it once, or will.
+    pub(crate) fn is_in(&self) -> bool {
+        // Relaxed: who arms it for nothing finds it armed.
+        bits(self.word.load(Relaxed, Site::TimerIn)) & IN != 0
+    }
+
     /// Asks for the timer to be put where its moment says.
     ///
     /// Whoever takes it from the stack later sees the moment as it is now.

@@ -75,7 +75,7 @@
 //! Arming, disarming and moving are lock-free and wait for nobody. A holder of
 //! the role that is stopped delays the deadlines and the memory of its shard.
 //!
-//! Models: `timer_arm_vs_sleep`, `timer_disarm_vs_drain`, `deadline_vs_cancel`,
+//! Models: `driver_arm_vs_sleep`, `timer_disarm_vs_drain`, `deadline_vs_cancel`,
 //! `deadline_vs_drop`, `set_deadline_vs_fire`.
 
 mod cell;
@@ -101,7 +101,14 @@ pub(crate) trait Engine: Send + Sync {
     /// Has the driver run soon.
     fn wake(&self, clockwork: &Arc<Clockwork>);
 
+    /// Whether it calls `run` by itself, so that another call leaves it with
+    /// the wrong time to wake at.
+    fn drives_itself(&self) -> bool {
+        false
+    }
+
     /// Whether `now` is the system's: then waits need no timer.
+    #[cfg(not(crossbeam_loom))]
     fn is_system_time(&self) -> bool {
         false
     }

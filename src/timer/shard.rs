@@ -192,8 +192,12 @@ impl Shard {
             let wheel = unsafe { self.wheel.take() };
             // SAFETY: the stack is ours.
             unsafe { self.apply(wheel, stack) };
-            // SAFETY: what is in the wheel are timers.
-            let key = |ring| unsafe { Timer::of_ring(ring).as_ref() }.at().tick_up(shift);
+            let key = |ring| {
+                // SAFETY: what is in the wheel are timers.
+                let timer = unsafe { Timer::of_ring(ring) };
+                // SAFETY: what is in the wheel is valid (D3).
+                unsafe { timer.as_ref() }.at().tick_up(shift)
+            };
             // SAFETY: what is in the wheel is valid (D3).
             unsafe { wheel.advance(now.tick(shift), key) };
             // SAFETY: the same.
@@ -349,7 +353,9 @@ impl Shard {
 unsafe fn remove(wheel: &mut Wheel, timer: NonNull<Timer>) {
     let ring = Timer::ring(timer);
     // SAFETY: by the caller.
-    if unsafe { ring.as_ref().is_linked() } {
+    let place = unsafe { ring.as_ref() };
+    // SAFETY: by the role (D1).
+    if unsafe { place.is_linked() } {
         // SAFETY: by the caller.
         unsafe { wheel.remove(ring) };
     }

@@ -1,6 +1,6 @@
 //! The timer thread: started, asleep, woken and stopped at once.
 
-use crate::tools::{join_drivers, pass, race, thread, wait};
+use crate::tools::{join_drivers, pass, thread, wait};
 use ctxtree::Context;
 use ctxtree::time::Timers;
 use std::time::Duration;
@@ -48,19 +48,14 @@ pub(super) fn driver_arm_vs_stop() {
     });
 }
 
-pub(super) fn driver_arms_at_once() {
-    let (timers, root) = timers();
-    let (one, other) = (root.clone(), root);
-    race(
-        move || {
-            let (ctx, _keep) = one.with_timeout(ms(5));
-            pass(ms(6));
-            wait(ctx.cancelled());
-        },
-        move || drop(other.with_timeout(ms(5))),
-    );
-    // The driver may sleep for what was dropped.
-    pass(ms(20));
-    join_drivers();
-    drop(timers);
+pub(super) fn driver_move_vs_sleep() {
+    alone(|root| {
+        let (ctx, handle) = root.with_timeout(ms(200));
+        // The driver may sleep by now, or not have looked yet.
+        let at = ctx.deadline().expect("it has one") - ms(180);
+        assert!(handle.set_deadline(at));
+        pass(ms(30));
+        wait(ctx.cancelled());
+        pass(ms(200));
+    });
 }

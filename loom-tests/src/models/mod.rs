@@ -91,7 +91,7 @@ models! {
     detach::orphan_chain, 2, 2, Kept, "the end of a leaf ends its orphaned ancestors (T7)";
     driver::driver_arm_vs_sleep, 2, 1, Kept, "what is armed earlier than the driver's sleep wakes it (D5)";
     driver::driver_arm_vs_stop, 2, 1, Kept, "what is armed while the driver stops starts another";
-    driver::driver_arms_at_once, 3, 1, Kept, "two that arm at once start one driver";
+    driver::driver_move_vs_sleep, 2, 1, Kept, "so does what is moved earlier than that";
     snapshot::snapshot_vs_attach, 2, 2, Kept, "a snapshot shows whole children only, each below its parent (V23)";
     snapshot::snapshot_vs_cancel, 2, 2, Kept, "one that shows a child done shows the ancestor done (V4, T9)";
     snapshot::snapshot_vs_attach_vs_cancel, 3, 1, Kept, "the same for a child that marks itself (V4, T9)";
