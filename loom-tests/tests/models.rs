@@ -37,6 +37,9 @@ tests! {
     split_vs_attach
     deadline_vs_cancel
     deadline_vs_cancel_of_the_parent
+    deadline_vs_cancel_above_a_child
+    deadline_vs_poll
+    deadline_in_the_wheel_vs_cancel
     deadline_vs_drop
     deadline_with_cause_vs_drop
     deadline_vs_last_child
@@ -57,6 +60,7 @@ tests! {
     set_deadlines_at_once
     set_deadlines_on_one_path
     set_deadline_twice_on_one_without
+    set_deadline_twice_below_a_moved_one
     set_deadline_vs_cancel
     set_deadline_vs_drop_below
     deadline_fires_once_for_each_wait
@@ -83,6 +87,7 @@ tests! {
     driver_arm_vs_sleep
     driver_arm_vs_stop
     driver_move_vs_sleep
+    driver_vs_busy_wheel
     snapshot_vs_attach
     snapshot_vs_cancel
     snapshot_vs_attach_vs_cancel

@@ -56,11 +56,11 @@ pub(super) fn cancel(
 pub(super) fn cancel_by(node: &Node, word: Word<Node>, cut: bool) -> bool {
     match node.state.finish(word, Site::Cancel) {
         Ok(()) => {
-            if node.has_timer() {
-                disarm(node);
-            }
+            let called = node.has_timer() && deadline::disarm(node);
             if !mark::is_leaf(node) || node.is(Facets::FAR) {
-                spread(node, true, cut);
+                spread(node, true, cut, called);
+            } else if called {
+                deadline::wake_driver_of(node);
             }
             true
         }
@@ -71,7 +71,7 @@ pub(super) fn cancel_by(node: &Node, word: Word<Node>, cut: bool) -> bool {
                 // What lies behind links may be won on the way, and then user's
                 // code panics here: that keeps nobody's cause.
                 let mut panics = Panics::new();
-                panics.catch(|| spread(node, false, false));
+                panics.catch(|| spread(node, false, false, false));
                 panics.catch(|| drop(record));
                 panics.resume();
             } else {
@@ -83,25 +83,19 @@ pub(super) fn cancel_by(node: &Node, word: Word<Node>, cut: bool) -> bool {
 }
 
 /// Marks all below `node`, which is done, and then delivers what this thread has
-/// to: if it `won`, to all that inherits from the node.
+/// to: if it `won`, to all that inherits from the node. A driver that was `called`
+/// is woken then, too.
 #[inline(never)]
-fn spread(node: &Node, won: bool, cut: bool) {
+fn spread(node: &Node, won: bool, cut: bool, called: bool) {
     let mut claimed = Claimed::new();
+    if called {
+        claimed.wake_driver_of(node);
+    }
     mark::mark_all(node, won, &mut claimed);
     if cut {
         claimed.cut(node);
     }
     claimed.deliver(node);
-}
-
-/// Takes the timer off of a node that this thread has just marked.
-#[cold]
-fn disarm(node: &Node) {
-    if deadline::disarm(node) {
-        if let Some(timer) = node.own_timer() {
-            timer.shard().clockwork().wake();
-        }
-    }
 }
 
 /// Marks all below `node`, which is done: what this thread has to deliver, if
@@ -160,9 +154,15 @@ impl Claimed {
     #[inline]
     pub(super) fn disarm(&mut self, node: &Node) {
         if node.has_timer() && deadline::disarm(node) {
-            if let Some(timer) = node.own_timer() {
-                self.to_wake.extend(timer.shard().clockwork().keep());
-            }
+            self.wake_driver_of(node);
+        }
+    }
+
+    /// Has the driver of a node with a timer woken when all is marked.
+    #[cold]
+    fn wake_driver_of(&mut self, node: &Node) {
+        if let Some(timer) = node.own_timer() {
+            self.to_wake.extend(timer.shard().clockwork().keep());
         }
     }
 

@@ -33,9 +33,10 @@ use super::{NodeRef, attach, cancel, moved};
 use crate::error::Reason;
 use crate::node::{Facets, Kind, Node};
 use crate::state::{OwnedRecord, Record, Word};
-use crate::sync::Site;
+use crate::sync::{Site, recheck};
 use crate::timer::{Asked, Clockwork, End, Env, Moment, Timer};
 use std::ptr::{NonNull, null};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A deadline for a node that is to be made, and what was the time then.
@@ -87,14 +88,14 @@ pub(super) fn prepare(above: &Node, facets: Facets, planned: Planned<'_>) -> Fre
     let Planned { at, now, clockwork } = planned;
     let env = above.env();
     let shielded = facets.has(Facets::SHIELDED);
+    let covered = !shielded && !above.is_moved() && above.first_deadline() <= at;
     let start = if at <= now {
         Start::Past
-    } else if !shielded && !above.is_moved() && above.first_deadline() <= at {
+    } else if covered {
         Start::Covered
     } else {
         Start::Armed
     };
-    let covered = start == Start::Covered;
     let env = Env {
         values: env.values,
         time: if covered { env.time } else { null() },
@@ -153,7 +154,7 @@ pub(super) fn request(at: NonNull<Timer>) -> bool {
             // came before the push and shows the moment here.
             called || timer.shard().clockwork().sleeps_past(timer.at())
         }
-        Asked::Queued => true,
+        Asked::Queued => recheck(Site::MoveWakes),
         Asked::Over => false,
     }
 }
@@ -198,6 +199,14 @@ pub(super) fn disarm(node: &Node) -> bool {
     node.own_timer_at().is_some_and(disarm_timer)
 }
 
+/// Wakes the driver of a node with a timer, for a caller that holds nothing.
+#[cold]
+pub(super) fn wake_driver_of(node: &Node) {
+    if let Some(timer) = node.own_timer() {
+        timer.shard().clockwork().wake();
+    }
+}
+
 fn disarm_timer(at: NonNull<Timer>) -> bool {
     // SAFETY: it goes with the node, which the caller keeps or is in a walk to.
     let timer = unsafe { at.as_ref() };
@@ -205,20 +214,16 @@ fn disarm_timer(at: NonNull<Timer>) -> bool {
     timer.off() && unsafe { timer.shard().push(at, None) }
 }
 
-/// Ends the timer of a dead node. Whether the node is the caller's to bury.
-pub(super) fn end(at: NonNull<Timer>) -> End {
+/// Ends the timer of a dead node. Whether the node is the caller's to bury, and
+/// the driver to be woken once that is done: it may be user's code.
+pub(super) fn end(at: NonNull<Timer>) -> (End, Option<Arc<Clockwork>>) {
     // SAFETY: it goes with the node, which is not buried yet.
     let timer = unsafe { at.as_ref() };
     let (end, push) = timer.end();
-    if push {
-        // SAFETY: kept by what the node keeps.
-        let clockwork = timer.shard().clockwork();
-        // SAFETY: ours to push, by `end`.
-        if unsafe { timer.shard().push(at, None) } {
-            clockwork.wake();
-        }
-    }
-    end
+    // SAFETY: ours to push, by `end`; what the node keeps keeps the shard.
+    let called = push && unsafe { timer.shard().push(at, None) };
+    let to_wake = called.then(|| timer.shard().clockwork().keep());
+    (end, to_wake.flatten())
 }
 
 /// The deadline that counts for `node`, which the caller keeps.
@@ -321,7 +326,14 @@ impl NodeRef {
         if to.at < before {
             arm(timer);
         }
-        !self.is_done()
+        if self.is_done() {
+            // Whoever ended it may not have known of the timer yet.
+            if disarm(node) {
+                wake_driver_of(node);
+            }
+            return false;
+        }
+        true
     }
 
     /// Whether this very node is done because its own deadline came.

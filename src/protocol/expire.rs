@@ -14,7 +14,7 @@
 //! `deadline_vs_last_child`, `deadline_vs_wait`.
 
 use super::cancel::{Claimed, spread_below};
-use super::dispose::Panics;
+use super::dispose::{Garbage, Panics};
 use super::{deadline, release};
 use crate::node::Node;
 use crate::sync::Site;
@@ -78,7 +78,7 @@ fn fire(due: Vec<Due>, panics: &mut Panics) {
         if due.fired() {
             panics.catch(|| {
                 // SAFETY: it was found dead, and left to us (D3, T7).
-                unsafe { release::bury_all(at) };
+                unsafe { release::bury_all(at, Garbage::new()) };
             });
         }
     }

@@ -141,6 +141,9 @@ fn stub(node: &Node, other: &NodeRef) -> NodeRef {
         if node.state.finish_new(word, Site::LinkBorn) {
             // Nothing is below it yet, and nobody listens.
             mark::mark_all(node, true, &mut Claimed::new());
+            if node.has_timer() && deadline::disarm(node) {
+                deadline::wake_driver_of(node);
+            }
         } else {
             // The cause lives on where it came from.
             drop(word.into_record());

@@ -2,7 +2,7 @@
 //!
 //! # How it works
 //!
-//! Every node below gets the note MOVED, and its timer is armed if it has one;
+//! Every node below gets the note MOVED, and its timer is armed if it is not;
 //! then the start gets SPREAD. The walk goes as the marking one does (see
 //! `mark`). It leaves a node's note before it looks at the heads of its lanes,
 //! by a read-modify-write: a child that is not met is pushed later, and sees the
@@ -19,6 +19,7 @@
 //! `set_deadlines_at_once`.
 
 use super::deadline;
+use super::dispose::Panics;
 use crate::list::{Link, Note};
 use crate::node::{Facets, Node};
 use crate::sync::{Site, epoch, recheck};
@@ -42,9 +43,11 @@ pub(super) fn tell_below(root: &Node) {
     walk.run();
     drop(pin);
     // Nothing is held any more: this may be user's code.
+    let mut panics = Panics::new();
     for clockwork in walk.to_wake {
-        clockwork.wake();
+        panics.catch(|| clockwork.wake());
     }
+    panics.resume();
 }
 
 /// A child that has just been attached to `parent`, and that nobody has a handle
@@ -96,17 +99,25 @@ impl Walk<'_> {
     /// Leaves the note, and arms the timer.
     fn tell(&mut self, node: &Node) {
         node.children.leave_note(Note::MOVED);
-        let Some(timer) = node.own_timer_at() else {
+        let Some(at) = node.own_timer_at() else {
             return;
         };
         // SAFETY: it goes with the node, which the walk is at.
-        let this = unsafe { timer.as_ref() };
-        // One that never comes is armed by whoever moves it.
-        if this.is_in() || this.at() == Moment::NEVER {
+        let timer = unsafe { at.as_ref() };
+        // What is armed keeps its place among its equals. One without a moment is
+        // armed by whoever is about to give it one.
+        if timer.is_in() || timer.at() == Moment::NEVER {
             return;
         }
-        if deadline::request(timer) {
-            let clockwork = this.shard().clockwork();
+        if deadline::request(at) {
+            self.wake_later(timer.shard().clockwork());
+        }
+    }
+
+    /// Has a driver woken at the end: once for all that comes in a row.
+    fn wake_later(&mut self, clockwork: &Clockwork) {
+        let last = self.to_wake.last();
+        if !last.is_some_and(|last| std::ptr::eq(&**last, clockwork)) {
             self.to_wake.extend(clockwork.keep());
         }
     }

@@ -27,8 +27,9 @@ use crate::list::{self, Head, LazyPin, Reaped};
 use crate::node::{Facets, Node, ORPHAN};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::Site;
-use crate::timer::End;
+use crate::timer::{Clockwork, End};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// Ends a node, or orphans it.
 ///
@@ -50,8 +51,17 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
     if let (true, Some(parent)) = (plain, node.attached_to()) {
         // Relaxed: for those who count; nobody else has a use for it.
         node.handles.store(0, Relaxed, Site::HandleZero);
-        if node.has_timer() && !ends_timer(node) {
-            return;
+        if node.has_timer() {
+            let (ours, to_wake) = ends_timer(node);
+            if let Some(clockwork) = to_wake {
+                let mut garbage = Garbage::new();
+                garbage.knots.push(Box::new(ToWake(clockwork)));
+                // SAFETY: dead, not buried, and ours to bury (T7).
+                return unsafe { bury_all(at, garbage) };
+            }
+            if !ours {
+                return;
+            }
         }
         let number = usize::from(node.lane);
         // SAFETY: dead, linked there, and ours to bury (T7).
@@ -67,11 +77,23 @@ pub(super) unsafe fn last_handle_gone(at: NonNull<Node>) {
     unsafe { last_handle_gone_slow(at) };
 }
 
+/// A driver that is to be woken: with the rest of what runs user's code.
+struct ToWake(Arc<Clockwork>);
+
+impl Drop for ToWake {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}
+
 /// Takes the timer of a dead node off. False if the driver uses the node: then it
-/// will bury it.
-fn ends_timer(node: &Node) -> bool {
-    node.own_timer_at()
-        .is_none_or(|timer| deadline::end(timer) == End::Ours)
+/// will bury it. And the driver to be woken later.
+fn ends_timer(node: &Node) -> (bool, Option<Arc<Clockwork>>) {
+    let Some(timer) = node.own_timer_at() else {
+        return (true, None);
+    };
+    let (end, to_wake) = deadline::end(timer);
+    (end == End::Ours, to_wake)
 }
 
 /// # Safety
@@ -92,30 +114,34 @@ unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
     };
     if dead {
         // SAFETY: dead, not buried, and ours to bury (T7).
-        unsafe { bury_all(at) };
+        unsafe { bury_all(at, Garbage::new()) };
     }
 }
 
-/// Buries a dead node, and those above it that were waiting for that.
+/// Buries a dead node, and those above it that were waiting for that. Then drops
+/// what users gave, and with it what is `garbage` already.
 ///
 /// # Safety
 ///
 /// As `bury`.
-pub(super) unsafe fn bury_all(at: NonNull<Node>) {
-    let mut garbage = Garbage::new();
+pub(super) unsafe fn bury_all(at: NonNull<Node>, mut garbage: Garbage) {
     let mut next = Some(at);
     while let Some(at) = next {
         // SAFETY: dead and not buried.
         let node = unsafe { at.as_ref() };
-        if !ends_timer(node) {
+        let (ours, to_wake) = ends_timer(node);
+        if let Some(clockwork) = to_wake {
+            garbage.knots.push(Box::new(ToWake(clockwork)));
+        }
+        if !ours {
             next = None;
             break;
         }
         if node.is(Facets::DROPS) {
             break;
         }
-        // SAFETY: dead, not buried, and ours to bury (T7).
-        next = unsafe { bury(at, &mut garbage) };
+        // SAFETY: dead, not buried, and ours to bury (T7); the garbage is ours.
+        next = unsafe { bury(at, &raw mut garbage) };
     }
     dispose::drop_all(next, garbage);
 }
@@ -133,8 +159,12 @@ pub(super) unsafe fn end(at: NonNull<Node>, garbage: *mut Garbage, panics: &mut 
     while let Some(at) = next {
         // SAFETY: dead and not buried.
         let node = unsafe { at.as_ref() };
-        let mut ours = true;
-        panics.catch(|| ours = ends_timer(node));
+        let (ours, to_wake) = ends_timer(node);
+        if let Some(clockwork) = to_wake {
+            // SAFETY: by the caller; no user's code runs here.
+            let garbage = unsafe { &mut *garbage };
+            garbage.knots.push(Box::new(ToWake(clockwork)));
+        }
         if !ours {
             return;
         }
@@ -143,9 +173,8 @@ pub(super) unsafe fn end(at: NonNull<Node>, garbage: *mut Garbage, panics: &mut 
             // SAFETY: dead, not buried, and ours; each value once.
             panics.catch(|| unsafe { Node::drop_value(at, number) });
         }
-        // SAFETY: by the caller; no user's code runs below.
-        let garbage = unsafe { &mut *garbage };
-        // SAFETY: dead, not buried, and ours to bury (T7).
+        // SAFETY: dead, not buried, and ours to bury (T7); the garbage by the
+        // caller.
         next = unsafe { bury(at, garbage) };
     }
 }
@@ -223,7 +252,7 @@ pub(super) unsafe fn let_go(at: NonNull<Node>) {
     };
     if dead {
         // SAFETY: dead, not buried, and ours to bury (T7).
-        unsafe { bury_all(at) };
+        unsafe { bury_all(at, Garbage::new()) };
     }
 }
 
@@ -246,10 +275,14 @@ fn give_up(node: &Node, lanes: u32) -> bool {
 ///
 /// # Safety
 ///
-/// The node is dead (N3), not buried, and the caller's to bury (T7).
-unsafe fn bury(at: NonNull<Node>, garbage: &mut Garbage) -> Option<NonNull<Node>> {
+/// The node is dead (N3), not buried, and the caller's to bury (T7). `garbage` is
+/// as in `end`.
+unsafe fn bury(at: NonNull<Node>, garbage: *mut Garbage) -> Option<NonNull<Node>> {
     // SAFETY: not buried yet.
     let node = unsafe { at.as_ref() };
+    // SAFETY: by the caller; not used any more where nodes are freed, as with
+    // the last one of a driver that goes, and that may be user's code.
+    let garbage = unsafe { &mut *garbage };
     // SAFETY: no handle is left here or below, so nobody reads the record (S4).
     garbage.records.extend(unsafe { node.state.take_record() });
     // SAFETY: dead, and ours.

@@ -23,6 +23,7 @@ macro_rules! sites {
 }
 
 sites! {
+    ArmWakes,
     Ask,
     AskOrigin,
     AskWhy,
@@ -38,6 +39,7 @@ sites! {
     BuryLoad,
     BuryReap,
     BuryReapLoad,
+    CalledWakes,
     Cancel,
     Close,
     Contention,
@@ -77,6 +79,7 @@ sites! {
     FateStopLoad,
     FateUnlinked,
     FillNext,
+    FiredBuries,
     First,
     FreeDespiteWalk,
     FreeLoad,
@@ -123,6 +126,7 @@ sites! {
     MomentDueLoad,
     MomentSet,
     MomentSetLoad,
+    MoveWakes,
     MovedRecheck,
     NoteLeave,
     NoteLook,
@@ -166,8 +170,6 @@ sites! {
     TimerFiredLoad,
     TimerFreed,
     TimerFreedLoad,
-    TimerGiveUp,
-    TimerGiveUpLoad,
     TimerIn,
     TimerNew,
     TimerNode,

@@ -16,6 +16,7 @@ mod clock_waits;
 mod clocks;
 mod conformance_table;
 mod deadline_depth;
+mod deadline_edges;
 mod deadline_layers;
 mod deadline_moves;
 mod deadline_timers;

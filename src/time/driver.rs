@@ -15,7 +15,8 @@ use std::time::Instant;
 ///
 /// Neither method should block. Both may be called by many threads at once. A
 /// driver may be dropped by any thread that drops contexts, in the middle of
-/// that: its `Drop` must not use contexts.
+/// that: its `Drop` must not use contexts, and where it panics the panic goes no
+/// further.
 ///
 /// # Examples
 ///

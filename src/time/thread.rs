@@ -28,7 +28,7 @@ use crate::sync::Ordering::{AcqRel, Relaxed, Release};
 use crate::sync::park::Sleeper;
 use crate::sync::{AtomicU32, Site, Swap, clock, limits, spawn};
 use crate::timer::{Clockwork, Engine, Moment};
-use std::io;
+use std::io::{self, Write};
 use std::sync::{Arc, Once, Weak};
 use std::time::Instant;
 
@@ -81,7 +81,9 @@ impl ThreadDriver {
     fn without_thread(&self, clockwork: &Clockwork, error: &io::Error) {
         static REPORT: Once = Once::new();
         REPORT.call_once(|| {
-            eprintln!(
+            // Nobody may be there to read it.
+            let _ = writeln!(
+                io::stderr(),
                 "ctxtree: the timer thread cannot be started: {error}; \
                  deadlines are noticed when the next one is armed"
             );

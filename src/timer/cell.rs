@@ -4,7 +4,7 @@ use super::env::Env;
 use super::moment::Moment;
 use super::shard::Shard;
 use super::wheel::Ring;
-use crate::sync::Ordering::{self, AcqRel, Acquire, Relaxed};
+use crate::sync::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicPtr, AtomicUsize, Cell, Site, kept, memory};
 use std::mem::offset_of;
 use std::ptr::{NonNull, null_mut};
@@ -253,9 +253,10 @@ impl Timer {
     /// timer.
     pub(crate) fn end(&self) -> (End, bool) {
         // Release: what was done with the node comes before the burial, should
-        // that be the driver's; meets the Acquire in `fired`. Acquire: what the
-        // driver did with it comes before ours; meets the Release there; and as
-        // in `off`. On failure Relaxed: looked at again.
+        // that be the driver's; meets the Acquire here, when the driver ends it
+        // again for that. Acquire: what the driver did with the node comes before
+        // our burial, meets the Release in `fired`; and as in `off`. On failure
+        // Relaxed: looked at again.
         let orders = (AcqRel, Relaxed);
         let before = self.update(Site::TimerEndLoad, Site::TimerEnd, orders, |bits| {
             let to_queue = if bits & OFF == 0 {
@@ -275,11 +276,12 @@ impl Timer {
 
     /// The node is freed. True = the caller frees the timer.
     pub(crate) fn node_freed(&self) -> bool {
-        // Acquire, here and on failure: what the shard did comes before the
-        // free; meets the Release in `take` and `fired`. Release: what was done
-        // through the node comes before the free, should that be the shard's;
-        // meets the Acquire in `take`.
-        let orders = (AcqRel, Acquire);
+        // On failure, and before, Acquire: what the shard did comes before the
+        // free, if that is the caller's; meets the Release in `take`; what the
+        // driver did was acquired in `end`. Release: what was done through the
+        // node comes before the free, should that be the shard's, which the
+        // success decides; meets the Acquire in `take`.
+        let orders = (Release, Acquire);
         let before = self.update(Site::TimerFreedLoad, Site::TimerFreed, orders, |bits| {
             let unused = bits & IN == 0 || bits & LEFT != 0;
             (!unused).then_some(bits | FREED)
@@ -320,7 +322,8 @@ impl Timer {
         }
     }
 
-    /// Takes it out to be fired. False if it is not to be.
+    /// Takes it out to be fired. False if it is off: then it is queued, and who
+    /// takes it from the stack gives it up.
     ///
     /// It is due, and unlinked.
     pub(super) fn fire(&self) -> bool {
@@ -334,28 +337,14 @@ impl Timer {
         before & OFF == 0
     }
 
-    /// Gives up a timer that was due and is not to fire. True = the caller
-    /// frees it.
-    pub(super) fn give_up(&self) -> bool {
-        // Release: what the shard did with it comes before the free; meets the
-        // Acquire in `node_freed`. Acquire, here and on failure: the reverse.
-        let orders = (AcqRel, Acquire);
-        let before = self.update(Site::TimerGiveUpLoad, Site::TimerGiveUp, orders, |bits| {
-            // On the stack, it is for whoever takes it from there.
-            let ours = bits & (QUEUED | FREED) == 0;
-            ours.then_some(bits | LEFT)
-        });
-        before & QUEUED == 0 && before & FREED != 0
-    }
-
     /// It has been fired: the driver does not use the node any more, unless it
     /// is to bury it: true. The timer is not the caller's to look at afterwards.
     pub(crate) fn fired(&self) -> bool {
         // Release: our uses of the node come before its end; meets the Acquire
-        // in `end`, and in `node_freed`. Acquire: what others did with it comes
-        // before ours, if we are to bury it; meets the Release in `end`. On
-        // failure Relaxed: looked at again.
-        let orders = (AcqRel, Relaxed);
+        // in `end`. What others did with it is acquired there too: a burial that
+        // is left to us ends the timer again. On failure Relaxed: looked at
+        // again.
+        let orders = (Release, Relaxed);
         let before = self.update(Site::TimerFiredLoad, Site::TimerFired, orders, |bits| {
             let left = if bits & QUEUED == 0 { LEFT } else { 0 };
             Some((bits & !FIRING) | OFF | left)

@@ -90,7 +90,9 @@ pub(crate) use moment::Moment;
 pub(crate) use shard::Shard;
 
 use crate::sync::Ordering::Relaxed;
-use crate::sync::{AtomicUsize, Site, lane_count, limits, memory, thread_index};
+use crate::sync::{AtomicUsize, Site, lane_count, limits, memory, recheck, thread_index};
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -130,7 +132,7 @@ impl Due {
     /// The driver does not use the node any more, unless it is to bury it: true.
     pub(crate) fn fired(self) -> bool {
         // SAFETY: valid until it has fired (D3).
-        unsafe { self.timer.as_ref() }.fired()
+        unsafe { self.timer.as_ref() }.fired() && recheck(Site::FiredBuries)
     }
 }
 
@@ -151,7 +153,7 @@ pub(crate) struct Clockwork {
     shift: u32,
     /// For those who have this clock and no deadline.
     bare: NonNull<Timer>,
-    engine: Box<dyn Engine>,
+    engine: ManuallyDrop<Box<dyn Engine>>,
     me: Weak<Clockwork>,
 }
 
@@ -196,7 +198,7 @@ impl Clockwork {
                 shards,
                 shift,
                 bare,
-                engine,
+                engine: ManuallyDrop::new(engine),
                 me: me.clone(),
             }
         })
@@ -209,7 +211,7 @@ impl Clockwork {
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {
-        &*self.engine
+        &**self.engine
     }
 
     /// The timer of those who have this clock and no deadline: it never fires.
@@ -310,5 +312,12 @@ impl Drop for Clockwork {
         }
         // SAFETY: nobody has this clock any more (D6).
         unsafe { memory::free_kept(self.bare) };
+        // SAFETY: taken once, here.
+        let engine = unsafe { ManuallyDrop::take(&mut self.engine) };
+        // User's code, maybe where a node is freed: the hook has reported it, and
+        // it must not break off what frees the others.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(engine))) {
+            std::mem::forget(panic);
+        }
     }
 }

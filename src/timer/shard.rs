@@ -15,7 +15,7 @@ use super::moment::Moment;
 use super::wheel::Wheel;
 use super::{Clockwork, Due};
 use crate::sync::Ordering::{AcqRel, Relaxed};
-use crate::sync::{AtomicPtr, Site, Turn, limits, memory};
+use crate::sync::{AtomicPtr, Site, Turn, limits, memory, recheck};
 use std::ptr::{NonNull, null, null_mut};
 
 const LEN_SHIFT: u32 = 48;
@@ -127,7 +127,8 @@ impl Shard {
                 Err(other) => now = Requests(other),
             }
         };
-        let early = at.is_some_and(|at| self.clockwork().sleeps_past(at));
+        let early =
+            at.is_some_and(|at| self.clockwork().sleeps_past(at)) && recheck(Site::ArmWakes);
         if taken {
             // SAFETY: we have just taken the role and the stack.
             return unsafe { self.work_off(timer.as_ptr()) } || early;
@@ -176,7 +177,7 @@ impl Shard {
                     .compare_exchange(now.0, new.0, AcqRel, Relaxed, Site::RequestLeave);
             match swapped {
                 Ok(_) if new.has(BUSY) => return Ok(now.top()),
-                Ok(_) => return Err(now.has(CALLED)),
+                Ok(_) => return Err(now.has(CALLED) && recheck(Site::CalledWakes)),
                 Err(other) => now = Requests(other),
             }
         }
@@ -299,9 +300,6 @@ impl Shard {
                 unsafe { wheel.insert(ring, key) };
             } else if this.fire() {
                 due.push(Due { at, timer });
-            } else if this.give_up() {
-                // SAFETY: nobody else points to it any more (D3).
-                unsafe { memory::free_kept(timer) };
             }
         }
     }
@@ -323,25 +321,15 @@ impl Shard {
         }
     }
 
-    /// Gives up all timers: nobody uses the shard any more.
+    /// Gives up the timers that are off, which is all of them: nobody uses the
+    /// shard any more (D6).
     pub(super) fn empty(&mut self) {
         let stack = self.take().map_or(null_mut(), |stack| stack);
         // SAFETY: nobody else is there.
         let wheel = unsafe { self.wheel.take() };
         // SAFETY: the stack is ours.
         unsafe { self.apply(wheel, stack) };
-        // SAFETY: what is in the wheel is valid (D3).
-        unsafe { wheel.advance(u64::MAX, |_| 0) };
-        // SAFETY: the same.
-        while let Some(ring) = unsafe { wheel.pop_due() } {
-            // SAFETY: what is in the wheel are timers.
-            let timer = unsafe { Timer::of_ring(ring) };
-            // SAFETY: valid until it is given up (D3).
-            if unsafe { timer.as_ref() }.give_up() {
-                // SAFETY: nobody else points to it any more (D3).
-                unsafe { memory::free_kept(timer) };
-            }
-        }
+        debug_assert_eq!(wheel.len(), 0, "a timer outlives its clockwork");
     }
 }
 

@@ -55,6 +55,49 @@ pub(super) fn deadline_vs_cancel_of_the_parent() {
     assert_eq!(clock.outstanding(), 0);
 }
 
+pub(super) fn deadline_vs_cancel_above_a_child() {
+    let (clock, root) = clock();
+    let (ctx, handle) = root.with_timeout(ns(5));
+    let (child, _keep) = ctx.with_cancel();
+    race(
+        move || clock.advance(ns(5)),
+        move || {
+            handle.cancel();
+            assert!(child.reason().is_some(), "returned means marked");
+        },
+    );
+}
+
+pub(super) fn deadline_vs_poll() {
+    let (clock, root) = clock();
+    let (ctx, _handle) = root.with_timeout_cause(ns(5), "late");
+    race(
+        move || clock.advance(ns(5)),
+        move || {
+            if let Some(error) = ctx.error() {
+                assert!(error.is_timeout());
+                let cause = error.cause().expect("with a cause");
+                assert_eq!(cause.to_string(), "late");
+            }
+        },
+    );
+}
+
+pub(super) fn deadline_in_the_wheel_vs_cancel() {
+    let (clock, root) = clock();
+    let (ctx, handle) = root.with_timeout(ns(5));
+    assert_eq!(clock.outstanding(), 1, "it is in the wheel now");
+    let hand = clock.clone();
+    race(
+        move || {
+            hand.advance(ns(5));
+            assert!(ctx.reason().is_some(), "it was due, or done before");
+        },
+        move || handle.cancel(),
+    );
+    assert_eq!(clock.outstanding(), 0);
+}
+
 pub(super) fn deadline_vs_drop() {
     let (clock, root) = clock();
     let pair = root.with_timeout(ns(5));
@@ -191,7 +234,10 @@ pub(super) fn set_deadline_vs_fire() {
 pub(super) fn set_deadline_earlier_vs_drain() {
     let (clock, root) = clock();
     let start = clock.now();
-    let (ctx, handle) = root.with_timeout(ns(100));
+    // The wheel looks at this one first, and at no other.
+    let (_first, _keep) = root.with_timeout(ns(1 << 30));
+    assert_eq!(clock.outstanding(), 1, "it is in the wheel now");
+    let (ctx, handle) = root.with_timeout(ns(1 << 50));
     let hand = clock.clone();
     let (_, moved) = race(
         move || hand.outstanding(),
@@ -308,6 +354,23 @@ pub(super) fn set_deadline_twice_on_one_without() {
     clock.advance(ns(7));
     assert!(expired(&ctx));
     assert_eq!(clock.outstanding(), 0);
+}
+
+pub(super) fn set_deadline_twice_below_a_moved_one() {
+    let (clock, root) = clock();
+    let start = clock.now();
+    let (parent, above) = root.with_cancel();
+    // What is attached from now on is told without a walk.
+    assert!(above.set_deadline(start + ns(100)));
+    let (ctx, handle) = parent.with_cancel();
+    let again = handle.clone();
+    let (one, other) = race(
+        move || handle.set_deadline(start + ns(5)),
+        move || again.set_deadline(start + ns(7)),
+    );
+    assert!(one && other);
+    clock.advance(ns(7));
+    assert!(expired(&ctx) && !parent.is_cancelled());
 }
 
 pub(super) fn set_deadline_vs_cancel() {

@@ -1,6 +1,6 @@
 //! The timer thread: started, asleep, woken and stopped at once.
 
-use crate::tools::{join_drivers, pass, thread, wait};
+use crate::tools::{join_drivers, pass, race, thread, wait};
 use ctxtree::Context;
 use ctxtree::time::Timers;
 use std::time::Duration;
@@ -50,12 +50,32 @@ pub(super) fn driver_arm_vs_stop() {
 
 pub(super) fn driver_move_vs_sleep() {
     alone(|root| {
-        let (ctx, handle) = root.with_timeout(ms(200));
-        // The driver may sleep by now, or not have looked yet.
-        let at = ctx.deadline().expect("it has one") - ms(180);
+        let first = root.with_timeout(ms(200));
+        // The driver may sleep for that one by now, and does not hear of this.
+        let (ctx, handle) = root.with_timeout(ms(300));
+        let at = ctx.deadline().expect("it has one") - ms(280);
         assert!(handle.set_deadline(at));
         pass(ms(30));
         wait(ctx.cancelled());
+        drop(first);
         pass(ms(200));
     });
+}
+
+pub(super) fn driver_vs_busy_wheel() {
+    let (timers, root) = timers();
+    let (first, keep) = root.with_timeout(ms(200));
+    race(
+        // Later than the driver sleeps, and so many that this thread puts them
+        // into the wheel: the driver may find it at that.
+        move || drop([root.with_timeout(ms(300)), root.with_timeout(ms(300))]),
+        move || {
+            pass(ms(250));
+            wait(first.cancelled());
+        },
+    );
+    drop(keep);
+    pass(ms(300));
+    join_drivers();
+    drop(timers);
 }

@@ -46,6 +46,9 @@ models! {
     cancel::split_vs_attach, 3, 2, Kept, "a list split by contention keeps every child";
     deadline::deadline_vs_cancel, 2, 2, Kept, "a deadline or a cancel decides reason and cause, not both (V6, P69)";
     deadline::deadline_vs_cancel_of_the_parent, 2, 2, Kept, "a deadline or the parent's cancel";
+    deadline::deadline_vs_cancel_above_a_child, 2, 2, Kept, "who cancels meanwhile returns with all below marked (V3)";
+    deadline::deadline_vs_poll, 2, 2, Kept, "who sees it come sees its cause (V1)";
+    deadline::deadline_in_the_wheel_vs_cancel, 2, 2, Kept, "who is passed by as done is seen done (D3)";
     deadline::deadline_vs_drop, 2, 2, Kept, "a context dropped while its deadline fires is freed once (D3)";
     deadline::deadline_with_cause_vs_drop, 2, 2, Kept, "so is one with a cause";
     deadline::deadline_vs_last_child, 2, 1, Kept, "so is one that only a child keeps";
@@ -66,6 +69,7 @@ models! {
     deadline::set_deadlines_at_once, 2, 1, Kept, "who returns from a move has told all below (M3)";
     deadline::set_deadlines_on_one_path, 2, 2, Kept, "moves above and below at once both count";
     deadline::set_deadline_twice_on_one_without, 2, 1, Kept, "two threads give a context its one deadline";
+    deadline::set_deadline_twice_below_a_moved_one, 2, 1, Kept, "so do they where all was told before";
     deadline::set_deadline_vs_cancel, 2, 2, Kept, "a move during a cancel leaves no timer";
     deadline::set_deadline_vs_drop_below, 2, 2, Kept, "a child dropped while it is told is freed once";
     deadline::deadline_fires_once_for_each_wait, 3, 1, Kept, "two who let time pass and a cancel wake a wait once (V16)";
@@ -92,6 +96,7 @@ models! {
     driver::driver_arm_vs_sleep, 2, 1, Kept, "what is armed earlier than the driver's sleep wakes it (D5)";
     driver::driver_arm_vs_stop, 2, 1, Kept, "what is armed while the driver stops starts another";
     driver::driver_move_vs_sleep, 2, 1, Kept, "so does what is moved earlier than that";
+    driver::driver_vs_busy_wheel, 3, 1, Kept, "who works on a wheel wakes the driver that came meanwhile";
     snapshot::snapshot_vs_attach, 2, 2, Kept, "a snapshot shows whole children only, each below its parent (V23)";
     snapshot::snapshot_vs_cancel, 2, 2, Kept, "one that shows a child done shows the ancestor done (V4, T9)";
     snapshot::snapshot_vs_attach_vs_cancel, 3, 1, Kept, "the same for a child that marks itself (V4, T9)";
