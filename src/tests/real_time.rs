@@ -199,6 +199,26 @@ fn a_deadline_that_is_added_is_in_time() {
     });
 }
 
+// V25: the thread of timers that nobody has any more does not wait for what was
+// armed on them.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_thread_of_dropped_timers_goes() {
+    alone(
+        "tests::real_time::the_thread_of_dropped_timers_goes",
+        || {
+            let before = threads();
+            for _ in 0..20 {
+                let timers = Timers::thread();
+                let top = Context::background().with_driver(&timers);
+                let _pair = top.with_timeout(HOUR);
+                thread::sleep(ms(10));
+            }
+            until("they have stopped", || threads() == before);
+        },
+    );
+}
+
 // V18: what is far away wakes nobody.
 #[cfg(target_os = "linux")]
 #[test]
