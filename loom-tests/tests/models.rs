@@ -87,7 +87,6 @@ tests! {
     driver_arm_vs_sleep
     driver_arm_vs_stop
     driver_move_vs_sleep
-    driver_moves_vs_sleep
     driver_arm_vs_look
     driver_vs_busy_wheel
     snapshot_vs_attach

@@ -62,24 +62,6 @@ pub(super) fn driver_move_vs_sleep() {
     });
 }
 
-pub(super) fn driver_moves_vs_sleep() {
-    alone(|root| {
-        let (first, _keep) = root.with_timeout(ms(30));
-        // Not armed before it is moved.
-        let (ctx, handle) = first.with_timeout(ms(200));
-        let start = first.deadline().expect("it has one") - ms(30);
-        let again = handle.clone();
-        let earlier = thread::spawn(move || again.set_deadline(start + ms(20)));
-        assert!(handle.set_deadline(start + ms(50)));
-        assert!(earlier.join().expect("it failed"));
-        let at = ctx.deadline().expect("it has one");
-        // Before the first comes, if this is the earlier moment.
-        pass(at - start + ms(5));
-        wait(ctx.cancelled());
-        pass(ms(200));
-    });
-}
-
 pub(super) fn driver_arm_vs_look() {
     alone(|root| {
         let (first, _keep) = root.with_timeout(ms(5));

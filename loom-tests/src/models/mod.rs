@@ -46,7 +46,7 @@ models! {
     cancel::split_vs_attach, 3, 2, Kept, "a list split by contention keeps every child";
     deadline::deadline_vs_cancel, 2, 2, Kept, "a deadline or a cancel decides reason and cause, not both (V6, P69)";
     deadline::deadline_vs_cancel_of_the_parent, 2, 2, Kept, "a deadline or the parent's cancel";
-    deadline::deadline_vs_cancel_above_a_child, 2, 1, Kept, "who cancels meanwhile returns with all below marked (V3)";
+    deadline::deadline_vs_cancel_above_a_child, 2, 2, Kept, "who cancels meanwhile returns with all below marked (V3)";
     deadline::deadline_vs_poll, 2, 2, Kept, "who sees it come sees its cause (V1)";
     deadline::deadline_in_the_wheel_vs_cancel, 2, 2, Kept, "who is passed by as done is seen done (D3)";
     deadline::deadline_vs_drop, 2, 2, Kept, "a context dropped while its deadline fires is freed once (D3)";
@@ -96,7 +96,6 @@ models! {
     driver::driver_arm_vs_sleep, 2, 1, Kept, "what is armed earlier than the driver's sleep wakes it (D5)";
     driver::driver_arm_vs_stop, 2, 1, Kept, "what is armed while the driver stops starts another";
     driver::driver_move_vs_sleep, 2, 1, Kept, "so does what is moved earlier than that";
-    driver::driver_moves_vs_sleep, 3, 1, Kept, "and what is moved while somebody else is about to push it (D5)";
     driver::driver_arm_vs_look, 2, 1, Kept, "what is armed while the driver looks is found, or wakes it (D5)";
     driver::driver_vs_busy_wheel, 3, 1, Kept, "who works on a wheel wakes the driver that came meanwhile";
     snapshot::snapshot_vs_attach, 2, 2, Kept, "a snapshot shows whole children only, each below its parent (V23)";
