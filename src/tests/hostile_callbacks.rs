@@ -1,7 +1,8 @@
 //! Callbacks that panic, come back in, block, and stop each other.
 
 use super::foreign::Token;
-use super::tools::{OnDrop, alone, in_time, message, on_wake, once, peek, poll, start};
+use super::tools::{HOUR, OnDrop, alone, in_time, message, ms, on_wake, once, peek, poll, start};
+use crate::time::ManualClock;
 use crate::{CancelHandle, Context, Registration, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -19,7 +20,7 @@ fn panic_of<T>(f: impl FnOnce() -> T) -> Option<String> {
 }
 
 /// A root, two children, a grandchild, and a context linked to nothing.
-fn family() -> Vec<Pair> {
+pub(super) fn family() -> Vec<Pair> {
     let top = root();
     let child = top.0.with_cancel();
     let sibling = top.0.with_cancel();
@@ -28,7 +29,7 @@ fn family() -> Vec<Pair> {
 }
 
 /// Calls every method that there is on every context given, and on new ones.
-fn use_the_tree(nodes: &[Pair]) {
+pub(super) fn use_the_tree(nodes: &[Pair]) {
     for (ctx, handle) in nodes {
         let runs = Arc::new(AtomicUsize::new(0));
         let count = || {
@@ -60,6 +61,15 @@ fn use_the_tree(nodes: &[Pair]) {
         assert!(runs.load(SeqCst) >= 2);
         assert_eq!(under.value::<u16>(), Some(&2));
         assert!(child.wait().origin() != under.wait().origin());
+        let clock = ManualClock::new();
+        let (timed, moves) = under.without_cancel().with_clock(&clock).with_timeout(HOUR);
+        timed.after_cancel(count()).detach();
+        assert!(moves.set_deadline(clock.now() + ms(5)) && timed.deadline().is_some());
+        clock.advance(ms(5));
+        assert!(timed.error().unwrap().is_timeout() && runs.load(SeqCst) >= 3);
+        let (far, moves) = ctx.with_timeout(HOUR);
+        assert_eq!(far.deadline().is_some(), far.remaining().is_some());
+        assert!(moves.set_deadline(clock.now()) || far.is_cancelled());
         let _ = (ctx.live_children(), ctx.id(), ctx.reason(), ctx.cause());
         let _ = (ctx.check(), format!("{ctx:?} {named} {handle:?} {kept:?}"));
         assert!(!ctx.tree().to_string().is_empty());

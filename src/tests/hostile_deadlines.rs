@@ -1,8 +1,10 @@
 //! Deadlines where user code does what it may: races, odd drops, odd places.
 
-use super::fake_driver::FakeDriver;
+use super::fake_driver::{FakeDriver, Time};
+use super::hostile_callbacks::{family, use_the_tree};
 use super::tools::{
-    Drops, HOUR, alone, cause_on_drop, in_time, message, ms, on_clock, once, orders, outcome, start,
+    Drops, HOUR, alone, cause_on_drop, in_time, message, ms, on_clock, on_wake, once, orders,
+    outcome, poll, start,
 };
 use crate::time::{ManualClock, Timers};
 use crate::{CancelHandle, Cause, Context, Reason};
@@ -15,6 +17,37 @@ use std::time::{Duration, Instant};
 type Pair = (Context, CancelHandle);
 /// A limit for a context, and what is to hold of a wait on it.
 type Wait = (Duration, fn(&Context) -> bool);
+
+// V15: from a callback or a waker that a deadline calls: everything, on every
+// context, on a clock and on a driver, in its step and in its run.
+#[test]
+fn what_a_deadline_calls_may_use_every_context() {
+    in_time(|| {
+        for (time, top) in Time::both() {
+            for by_waker in [false, true] {
+                let nodes = Arc::new(family());
+                let (ctx, handle) = top.with_timeout(ms(5));
+                let (below, _keep) = nodes[0].0.link([&ctx]);
+                let inside = nodes.clone();
+                let uses = once(move || {
+                    use_the_tree(&inside);
+                    assert!(!handle.set_deadline(Instant::now() + HOUR));
+                    drop(handle);
+                });
+                let mut wait = below.cancelled();
+                if by_waker {
+                    assert!(poll(&mut wait, &on_wake(uses)).is_pending());
+                } else {
+                    below.after_cancel(move |_| uses()).detach();
+                }
+                time.pass(time.late(ms(5)));
+                assert!(below.is_cancelled() && nodes.iter().all(|(ctx, _)| ctx.is_cancelled()));
+                drop((ctx, wait));
+                assert_eq!((top.live_children(), time.outstanding()), (0, 0));
+            }
+        }
+    });
+}
 
 // G47, V18: what is derived while the deadline above moves away fires at its own
 // time, whether it was made before the move, during it or after; so does what

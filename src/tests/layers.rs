@@ -1,11 +1,12 @@
 //! Layers of every kind in every order.
 //!
 //! What goes wrong in other libraries goes wrong where kinds of layers meet. So
-//! every chain of four layers of seven kinds is built, cancelled at every place
+//! every chain of four layers of nine kinds is built, cancelled at every place
 //! where it can be, and compared with what a list of layers says.
 
 use super::foreign::Token;
-use super::tools::{Wakes, peek, poll};
+use super::tools::{HOUR, TICK, Wakes, on_clock, peek, poll};
+use crate::time::ManualClock;
 use crate::{CancelHandle, Context, Id, Key};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -25,10 +26,22 @@ enum Layer {
     Shield,
     Link,
     Source,
+    Deadline,
+    Clock,
 }
-use Layer::{Both, Cancel, Link, Shield, Source, Type};
+use Layer::{Both, Cancel, Clock, Deadline, Link, Shield, Source, Type};
 
-const KINDS: [Layer; 7] = [Cancel, Type, Layer::Key, Both, Shield, Link, Source];
+const KINDS: [Layer; 9] = [
+    Cancel,
+    Type,
+    Layer::Key,
+    Both,
+    Shield,
+    Link,
+    Source,
+    Deadline,
+    Clock,
+];
 
 /// What else a layer is cancelled by.
 enum Other {
@@ -44,10 +57,11 @@ struct Node {
 }
 
 impl Layer {
-    fn derive(self, from: &Context, depth: usize) -> Node {
+    fn derive(self, from: &Context, depth: usize, clock: &ManualClock) -> Node {
         let mut other = None;
         let (ctx, handle) = match self {
             Cancel => from.with_cancel(),
+            Deadline => from.with_timeout_cause(HOUR, "time"),
             Both => {
                 let derive = from.derive().name("both").value(Typed(depth));
                 derive.key(&DEPTH, depth).build()
@@ -63,8 +77,9 @@ impl Layer {
                 other = Some(Other::Foreign(token.clone()));
                 from.from_source(token)
             }
-            Type | Layer::Key | Shield => {
+            Type | Layer::Key | Shield | Clock => {
                 let ctx = match self {
+                    Clock => from.with_clock(clock),
                     Type => from.with_value(Typed(depth)),
                     Shield => from.without_cancel(),
                     _ => from.with_key(&DEPTH, depth),
@@ -84,7 +99,7 @@ impl Layer {
     }
 
     fn has_handle(self) -> bool {
-        matches!(self, Cancel | Both | Link | Source)
+        matches!(self, Cancel | Both | Link | Source | Deadline)
     }
 
     fn part(self) -> &'static str {
@@ -95,6 +110,8 @@ impl Layer {
             Both => ".both",
             Shield => ".without_cancel",
             Link => ".link(1)",
+            Deadline => ".with_deadline(3600.0s)",
+            Clock => ".with_clock",
             Source => ".from_source(ctxtree::tests::foreign::Token)",
         }
     }
@@ -124,12 +141,19 @@ struct Chain {
     nodes: Vec<Node>,
 }
 
+/// What a chain hangs below, and its clock.
+fn top() -> (ManualClock, Context, CancelHandle) {
+    let (clock, root) = on_clock();
+    let (top, handle) = root.with_cancel();
+    (clock, top, handle)
+}
+
 impl Chain {
-    fn new(top: &Context, layers: &[Layer]) -> Chain {
+    fn new(top: &Context, layers: &[Layer], clock: &ManualClock) -> Chain {
         let mut nodes = Vec::new();
         let mut at = top.clone();
         for (depth, layer) in layers.iter().enumerate() {
-            let node = layer.derive(&at, depth);
+            let node = layer.derive(&at, depth, clock);
             at = node.ctx.clone();
             nodes.push(node);
         }
@@ -167,8 +191,18 @@ impl Chain {
         from.is_none_or(|from| from <= depth) && (below..=depth).all(|i| self.layers[i] != Shield)
     }
 
-    fn check_what_never_changes(&self) {
-        let mut path = String::from("background.with_cancel");
+    /// Whether the deadline of a layer is told at `depth`.
+    fn has_deadline(&self, depth: usize) -> bool {
+        let from = self.nearest(depth, &[Deadline]);
+        from.is_some_and(|from| {
+            let end = self.nearest(depth, &[Shield, Clock]);
+            end.is_none_or(|end| end < from)
+        })
+    }
+
+    fn check_what_never_changes(&self, clock: &ManualClock) {
+        let at = clock.now() + HOUR;
+        let mut path = String::from("background.with_clock.with_cancel");
         for (depth, node) in self.nodes.iter().enumerate() {
             let ctx = &node.ctx;
             let typed = self.nearest(depth, &[Type, Both]);
@@ -177,11 +211,12 @@ impl Chain {
             assert_eq!(ctx.get(&DEPTH).copied(), keyed);
             path.push_str(self.layers[depth].part());
             assert_eq!(ctx.to_string(), path);
+            assert_eq!(ctx.deadline(), self.has_deadline(depth).then_some(at));
             let named = self.layers[depth] == Both;
             assert_eq!(ctx.name(), named.then_some("both"));
             let with_handle = self.layers[depth].has_handle();
             let cancelable = with_handle || self.reaches(None, depth);
-            let above = self.nearest(depth, &[Cancel, Both, Link, Source]);
+            let above = self.nearest(depth, &[Cancel, Both, Link, Source, Deadline]);
             let cancelable = cancelable || above.is_some_and(|i| self.reaches(Some(i), depth));
             assert_eq!(ctx.is_cancelable(), cancelable, "{:?}", self.layers);
         }
@@ -196,7 +231,7 @@ fn chains() -> impl Iterator<Item = Vec<Layer>> {
     })
 }
 
-// D1, D2, D5, D12, G117, G139, C1, C2, C10, C13, G23, G25, G64, G101, G118: values, names
+// D1, D2, D3, D5, D10, D12, G117, G139, C1, C2, C10, C13, G23, G25, G64, G101, G118: values, names
 // and paths are read through every layer, before and after; a cancel goes
 // through all layers but a shield, wakes and calls whoever waits below, and
 // nobody else.
@@ -213,8 +248,8 @@ fn layers_in_every_order_hide_nothing_from_each_other() {
             }
         }
         for cut in cuts {
-            let (top, handle) = Context::background().with_cancel();
-            let chain = Chain::new(&top, &layers);
+            let (clock, top, handle) = top();
+            let chain = Chain::new(&top, &layers, &clock);
             let calls = Arc::new([const { AtomicUsize::new(0) }; 4]);
             let mut waits: Vec<_> = (chain.nodes.iter().enumerate())
                 .map(|(depth, node)| {
@@ -230,7 +265,7 @@ fn layers_in_every_order_hide_nothing_from_each_other() {
                     (wakes, wait)
                 })
                 .collect();
-            chain.check_what_never_changes();
+            chain.check_what_never_changes(&clock);
             let origin = chain.cancel(cut, &handle);
             assert_eq!(top.is_cancelled(), cut.depth().is_none());
             for (depth, node) in chain.nodes.iter().enumerate() {
@@ -251,7 +286,7 @@ fn layers_in_every_order_hide_nothing_from_each_other() {
                 assert_eq!(late.is_cancelled(), done);
                 assert_eq!(late.value::<Typed>(), Some(&Typed(9)));
             }
-            chain.check_what_never_changes();
+            chain.check_what_never_changes(&clock);
         }
     }
 }
@@ -262,8 +297,8 @@ fn layers_in_every_order_hide_nothing_from_each_other() {
 fn layers_in_every_order_outlive_their_handles() {
     for layers in chains() {
         for leaf_first in [false, true] {
-            let (top, handle) = Context::background().with_cancel();
-            let mut chain = Chain::new(&top, &layers);
+            let (clock, top, handle) = top();
+            let mut chain = Chain::new(&top, &layers, &clock);
             let leaf = chain.nodes.last().unwrap().ctx.clone();
             if leaf_first {
                 while chain.nodes.pop().is_some() {}
@@ -286,5 +321,32 @@ fn layers_in_every_order_outlive_their_handles() {
             drop(leaf);
             assert_eq!(top.live_children(), 0);
         }
+    }
+}
+
+// D3, V4, V18, G40, G49: time goes through all layers but a shield: all deadlines of
+// a chain are over at one instant, and whoever is done tells the topmost of those
+// that reach it.
+#[test]
+fn time_passes_through_layers_in_every_order() {
+    for layers in chains().filter(|layers| layers.contains(&Deadline)) {
+        let (clock, top, handle) = top();
+        let chain = Chain::new(&top, &layers, &clock);
+        clock.advance(HOUR - TICK);
+        assert!(chain.nodes.iter().all(|node| !node.ctx.is_cancelled()));
+        clock.advance(TICK);
+        for (depth, node) in chain.nodes.iter().enumerate() {
+            let first =
+                (0..=depth).find(|&i| layers[i] == Deadline && chain.reaches(Some(i), depth));
+            let told = node.ctx.error();
+            assert_eq!(told.is_some(), first.is_some(), "{layers:?}");
+            if let (Some(error), Some(first)) = (told, first) {
+                assert!(error.is_timeout() && error.location().is_none());
+                assert_eq!(error.origin(), chain.nodes[first].ctx.id(), "{layers:?}");
+                assert_eq!(error.cause().unwrap().to_string(), "time");
+            }
+        }
+        assert_eq!(clock.outstanding(), 0);
+        assert!(!top.is_cancelled() && handle.cancel());
     }
 }

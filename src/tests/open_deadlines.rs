@@ -59,24 +59,3 @@ fn the_timer_thread_goes_when_all_is_cancelled() {
         },
     );
 }
-
-// V25: nor does the thread of timers that nobody has any more wait for what was
-// armed on them.
-#[cfg(target_os = "linux")]
-#[test]
-fn the_thread_of_dropped_timers_goes() {
-    alone(
-        "tests::open_deadlines::the_thread_of_dropped_timers_goes",
-        || {
-            let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
-            let before = threads();
-            for _ in 0..20 {
-                let timers = Timers::thread();
-                let top = Context::background().with_driver(&timers);
-                let _pair = top.with_timeout(HOUR);
-                thread::sleep(ms(10));
-            }
-            until("they have stopped", || threads() == before);
-        },
-    );
-}
