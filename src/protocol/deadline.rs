@@ -310,21 +310,21 @@ impl NodeRef {
                 timer
             })
         });
-        // Before it moves: nobody below relies on it any more (M3).
-        moved::tell_below(node);
         // SAFETY: it goes with the node, to which we have a handle.
         let moving = unsafe { timer.as_ref() };
-        let Some(before) = moving.set(to.at) else {
-            // Its time has come: if the driver has not ended it yet, we do.
-            expire(node);
-            return false;
-        };
         // A timer that came before the default driver was replaced stays with the
-        // one it has.
+        // one it has. Asked before anything moves: it may be user's code.
         let clockwork = moving.shard().clockwork();
         let now = match std::ptr::eq(clockwork, to.clockwork) {
             true => to.now,
             false => clockwork.now(),
+        };
+        // Before it moves: nobody below relies on it any more (M3).
+        moved::tell_below(node);
+        let Some(before) = moving.set(to.at) else {
+            // Its time has come: if the driver has not ended it yet, we do.
+            expire(node);
+            return false;
         };
         if to.at <= now {
             // SAFETY: kept by the handle.
