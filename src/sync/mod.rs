@@ -10,7 +10,7 @@
 //! |---|---|
 //! | atomics, each operation with its [`Site`] | [`AtomicPtr`], [`AtomicUsize`], [`AtomicU32`] |
 //! | plain memory guarded by a protocol | [`Cell`], [`Turn`] |
-//! | an order that no plain memory shows | [`Witness`] |
+//! | an order that no plain memory shows | [`Witness`], [`Trace`] |
 //! | heap memory whose life is checked | [`memory`] |
 //! | epochs | [`epoch`] |
 //! | one waker slot | [`AtomicWaker`] |
@@ -38,7 +38,7 @@ pub(crate) mod park;
 mod site;
 
 pub(crate) use backend::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
-pub(crate) use backend::cell::{Cell, Turn, Witness};
+pub(crate) use backend::cell::{Cell, Trace, Turn, Witness};
 #[cfg(not(crossbeam_loom))]
 pub(crate) use backend::swap::Cached;
 pub(crate) use backend::swap::Swap;

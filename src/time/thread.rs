@@ -26,7 +26,7 @@ use super::driver;
 use crate::protocol::Thrown;
 use crate::sync::Ordering::{AcqRel, Relaxed, Release};
 use crate::sync::park::Sleeper;
-use crate::sync::{AtomicU32, Site, Swap, clock, limits, spawn};
+use crate::sync::{AtomicU32, Site, Swap, Trace, clock, limits, spawn};
 use crate::timer::{Clockwork, Engine, Moment};
 use std::io::{self, Write};
 use std::sync::{Arc, Once, Weak};
@@ -40,6 +40,10 @@ const WOKEN: u32 = 2;
 struct State {
     word: AtomicU32,
     sleeper: Swap<Sleeper>,
+    /// What came before the wakes, and is for the run that takes them.
+    before_wake: Trace,
+    /// The sleeper, which is for those who wake.
+    before_run: Trace,
 }
 
 pub(super) struct ThreadDriver {
@@ -54,6 +58,8 @@ impl ThreadDriver {
             state: Arc::new(State {
                 word: AtomicU32::new(NONE),
                 sleeper: Swap::new(),
+                before_wake: Trace::new(),
+                before_run: Trace::new(),
             }),
             stack: None,
         }
@@ -119,9 +125,13 @@ impl Engine for ThreadDriver {
         // that takes this wake; meets the Acquire in `drive`. Acquire: shows the
         // sleeper of the thread that runs, to who has pushed nothing; meets the
         // Release there.
-        match self.state.word.swap(WOKEN, AcqRel, Site::DriverWake) {
+        let mark = self.state.before_wake.leave();
+        let before = self.state.word.swap(WOKEN, AcqRel, Site::DriverWake);
+        self.state.before_wake.left(mark);
+        match before {
             NONE => self.start(clockwork),
             RUNNING => {
+                self.state.before_run.check();
                 if let Some(sleeper) = self.state.sleeper.load() {
                     sleeper.wake();
                 }
@@ -150,7 +160,10 @@ fn drive(state: &State, timers: &Weak<Clockwork>) {
         // Acquire: shows moments that were changed before the wakes so far, to be
         // handed on to who is about to push; meets the Release in `wake`.
         // Release: shows the sleeper; meets the Acquire there.
+        let mark = state.before_run.leave();
         state.word.swap(RUNNING, AcqRel, Site::DriverRun);
+        state.before_run.left(mark);
+        state.before_wake.check();
         let Some(clockwork) = timers.upgrade() else {
             return;
         };

@@ -95,14 +95,19 @@ impl Timer {
     #[inline]
     pub(crate) fn alloc(env: Env, at: Moment, shard: &Shard, starts: bool) -> NonNull<Timer> {
         let word = if starts { IN | QUEUED } else { 0 };
-        memory::alloc_kept(Timer {
+        let timer = memory::alloc_kept(Timer {
             env,
             at: AtomicUsize::new(at.bits()),
             word: AtomicPtr::new(with(null_mut(), word)),
             shard,
             request_next: Cell::new(null_mut()),
             ring: Ring::new(),
-        })
+        });
+        assert!(
+            Shard::address_fits(timer.addr().get()),
+            "a heap address must be below 2^48"
+        );
+        timer
     }
 
     /// Says whose it is, before anybody else knows of it.

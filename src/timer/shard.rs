@@ -88,6 +88,12 @@ impl Shard {
         }
     }
 
+    /// Whether a timer may lie at this address: the top 16 bits are the stack's.
+    #[inline(always)]
+    pub(super) fn address_fits(addr: usize) -> bool {
+        addr & !ADDRESS == 0
+    }
+
     pub(super) fn belong_to(&mut self, clockwork: *const Clockwork) {
         self.clockwork = clockwork;
     }

@@ -63,15 +63,16 @@ pub(super) fn driver_move_vs_sleep() {
 }
 
 pub(super) fn driver_arm_vs_look() {
-    alone(|root| {
-        let (first, _keep) = root.with_timeout(ms(5));
-        pass(ms(6));
-        wait(first.cancelled());
-        // The driver may look for more by now.
-        let (second, _keep) = root.with_timeout(ms(5));
-        pass(ms(6));
-        wait(second.cancelled());
-    });
+    let (timers, root) = timers();
+    let first = root.with_timeout(ms(5));
+    // The driver fires the first, and may look for more when the second comes.
+    let ((), second) = race(|| pass(ms(6)), move || root.with_timeout(ms(5)));
+    pass(ms(20));
+    join_drivers();
+    #[cfg(not(crossbeam_loom))]
+    wait(second.0.cancelled());
+    assert!(first.0.is_cancelled() && second.0.is_cancelled());
+    drop((first, second, timers));
 }
 
 pub(super) fn driver_vs_busy_wheel() {

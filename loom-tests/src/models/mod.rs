@@ -96,7 +96,7 @@ models! {
     driver::driver_arm_vs_sleep, 2, 1, Kept, "what is armed earlier than the driver's sleep wakes it (D5)";
     driver::driver_arm_vs_stop, 2, 1, Kept, "what is armed while the driver stops starts another";
     driver::driver_move_vs_sleep, 2, 1, Kept, "so does what is moved earlier than that";
-    driver::driver_arm_vs_look, 2, 1, Kept, "what is armed while the driver looks is found, or wakes it (D5)";
+    driver::driver_arm_vs_look, 3, 1, Kept, "what is armed while the driver looks is found, or wakes it (D5)";
     driver::driver_vs_busy_wheel, 3, 1, Kept, "who works on a wheel wakes the driver that came meanwhile";
     snapshot::snapshot_vs_attach, 2, 2, Kept, "a snapshot shows whole children only, each below its parent (V23)";
     snapshot::snapshot_vs_cancel, 2, 2, Kept, "one that shows a child done shows the ancestor done (V4, T9)";

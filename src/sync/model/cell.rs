@@ -1,6 +1,7 @@
 //! Plain memory whose accesses loom orders.
 
 use super::memory;
+use std::sync::atomic::Ordering;
 
 pub(crate) struct Cell<T>(loom::cell::UnsafeCell<T>);
 
@@ -70,5 +71,38 @@ impl Witness {
 
     pub(crate) fn check(&self) {
         self.0.with(|_| ());
+    }
+}
+
+/// What was done before one operation, and must be seen after another, however
+/// many do either: a count that only an order keeps from being read too low.
+pub(crate) struct Trace {
+    count: loom::sync::atomic::AtomicUsize,
+    /// What the operations have come to so far, outside what is explored.
+    truth: std::sync::atomic::AtomicUsize,
+}
+
+impl Trace {
+    pub(crate) fn new() -> Self {
+        Self {
+            count: loom::sync::atomic::AtomicUsize::new(0),
+            truth: std::sync::atomic::AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn leave(&self) -> usize {
+        self.count.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// No thread is switched between the operation and this.
+    pub(crate) fn left(&self, mark: usize) {
+        self.truth.fetch_max(mark, Ordering::Relaxed);
+    }
+
+    /// As `left`.
+    pub(crate) fn check(&self) {
+        let truth = self.truth.load(Ordering::Relaxed);
+        let seen = self.count.load(Ordering::Relaxed);
+        assert!(seen >= truth, "what came before is not seen");
     }
 }

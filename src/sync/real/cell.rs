@@ -66,3 +66,27 @@ impl Witness {
     #[inline(always)]
     pub(crate) fn check(&self) {}
 }
+
+/// What was done before one operation, and is relied on after another: nothing
+/// in a program; a model fails where the two do not order it.
+pub(crate) struct Trace(());
+
+impl Trace {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+
+    /// Done, before the operation that releases it.
+    #[inline(always)]
+    pub(crate) fn leave(&self) -> usize {
+        0
+    }
+
+    /// That operation has just been: what `leave` said.
+    #[inline(always)]
+    pub(crate) fn left(&self, _mark: usize) {}
+
+    /// The operation that acquires it has just been.
+    #[inline(always)]
+    pub(crate) fn check(&self) {}
+}
