@@ -15,8 +15,9 @@
 //! run on the driver's thread, after everything that is due is marked: one that
 //! blocks there delays the later ones.
 //!
-//! After a `fork` the child process has no timer thread, and cannot start one
-//! safely: contexts there are cancelled by hand only.
+//! After a `fork` the child process has no timer thread: deadlines do not fire
+//! there, unless they are armed on other [`Timers`] that the child makes for
+//! itself, as far as it may start a thread at all.
 
 mod driver;
 mod manual;
