@@ -294,8 +294,8 @@ impl Timer {
         before & IN == 0 || before & LEFT != 0
     }
 
-    /// Takes it from the stack of requests, or over from a fire that is not to
-    /// be. `unlink` is called before the shard gives it up.
+    /// Takes it from the stack of requests. `unlink` takes it out of the wheel,
+    /// if it is there, before the shard gives it up; it may be called twice.
     pub(super) fn take(&self, mut unlink: impl FnMut()) -> Taken {
         // Acquire, here and on failure: the moment as whoever asked for this
         // knew it, meets the Release in `request`; and what was done through
