@@ -14,6 +14,8 @@ mod handle;
 mod link;
 mod list;
 mod node;
+#[cfg(feature = "internal-model")]
+mod places;
 mod protocol;
 mod registration;
 mod run;

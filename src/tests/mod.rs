@@ -55,6 +55,8 @@ mod no_timer_thread;
 mod odd_shapes;
 mod overflow;
 #[cfg(feature = "internal-model")]
+mod places;
+#[cfg(feature = "internal-model")]
 mod programs;
 mod promises;
 #[cfg(feature = "internal-model")]
