@@ -100,6 +100,7 @@ tests! {
     place_give_up_passes_on
     place_give_ups_from_the_queue
     place_give_up_vs_work
+    place_give_up_vs_give_vs_wait
     place_repoll_vs_give
     places_dropped_last
     snapshot_vs_attach

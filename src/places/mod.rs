@@ -100,7 +100,8 @@
 //! `place_waits_vs_give`, `place_gives_vs_waits`, `place_gives_vs_queue`,
 //! `place_served_vs_woken`, `place_give_up_vs_give`, `place_give_up_passes_on`,
 //! `place_give_ups_from_the_queue`, `place_give_up_vs_work`,
-//! `place_repoll_vs_give`, `places_dropped_last`.
+//! `place_give_up_vs_give_vs_wait`, `place_repoll_vs_give`,
+//! `places_dropped_last`.
 
 mod queue;
 mod queued;
@@ -172,8 +173,9 @@ impl fmt::Debug for Places {
 
 impl Places {
     /// The most places there can be. More make no difference: what takes them
-    /// would not fit into memory.
-    pub(crate) const MAX: usize = ONE_WAIT / ONE_FREE - 1;
+    /// would not fit into memory. Twice as many can be counted, as a place that
+    /// is not booked yet may be given back.
+    pub(crate) const MAX: usize = ONE_WAIT / ONE_FREE / 2 - 1;
 
     /// So many places, all free; at most [`MAX`](Self::MAX).
     pub(crate) fn new(places: usize) -> Self {
@@ -215,7 +217,7 @@ impl Places {
         // Release: what was done in the place; meets the Acquire in `try_take`
         // and in `work`.
         let before = self.state.fetch_add(ONE_FREE, Release, Site::PlaceGive);
-        debug_assert!(State(before).free() < Self::MAX, "no place was taken");
+        debug_assert!(State(before).free() < 2 * Self::MAX, "no place was taken");
         let now = State(before + ONE_FREE);
         // A holder sees it when it leaves.
         if now.waits() == 0 || now.has(BUSY) {

@@ -57,6 +57,8 @@ mod overflow;
 #[cfg(feature = "internal-model")]
 mod places;
 #[cfg(feature = "internal-model")]
+mod places_in_use;
+#[cfg(feature = "internal-model")]
 mod programs;
 mod promises;
 #[cfg(feature = "internal-model")]

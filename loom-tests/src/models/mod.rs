@@ -103,13 +103,14 @@ models! {
     places::place_wait_vs_give, 2, 2, Kept, "who waits around a give-back gets the place (P7), and comes after it";
     places::place_wait_vs_take, 3, 2, Kept, "a place given back goes to the wait or to who takes it, never to both or neither (P3)";
     places::place_waits_vs_give, 3, 1, Kept, "one of two who come meanwhile gets it, the other the next (P7)";
-    places::place_gives_vs_waits, 3, 2, Kept, "two who wait around two give-backs get both";
-    places::place_gives_vs_queue, 2, 2, Kept, "so do two in the queue (P1)";
+    places::place_gives_vs_waits, 3, 1, Kept, "two who wait around two give-backs get both";
+    places::place_gives_vs_queue, 2, 2, Kept, "so do two in the queue, after both (P1)";
     places::place_served_vs_woken, 2, 2, Kept, "who sees its place before it is woken is freed once (P5)";
     places::place_give_up_vs_give, 2, 2, Kept, "a wait that gives up around a give-back loses no place (P4)";
     places::place_give_up_passes_on, 2, 2, Kept, "and the next one gets it (P4)";
     places::place_give_ups_from_the_queue, 2, 2, Kept, "waits that give up in the queue are freed once (P5)";
     places::place_give_up_vs_work, 2, 2, Kept, "so is one that gives up on the way there";
+    places::place_give_up_vs_give_vs_wait, 3, 1, Kept, "nobody overtakes where one gives up and one comes (P3, P5)";
     places::place_repoll_vs_give, 2, 2, Kept, "a wait polled again with another waker wakes the last one (P6)";
     places::places_dropped_last, 2, 2, Kept, "what waits have left goes with the places (P5)";
     snapshot::snapshot_vs_attach, 2, 2, Kept, "a snapshot shows whole children only, each below its parent (V23)";

@@ -254,9 +254,28 @@ pub(crate) fn place_gives_vs_queue() {
     let places = taken(2);
     let mut waits = [(); 2].map(|()| Waiting::polled(&places));
     let (one, two) = (places.clone(), places.clone());
-    race(move || one.give_back(), move || two.give_back());
+    let before = Shared::new(Witness::new());
+    let after = before.clone();
+    let ((), mut waits) = race(
+        move || {
+            before.set();
+            one.give_back();
+        },
+        move || {
+            two.give_back();
+            let [first, second] = &mut waits;
+            if first.poll(&two) && second.poll(&two) {
+                after.check();
+            }
+            waits
+        },
+    );
     for waiting in &mut waits {
-        waiting.assert_served(&places);
+        if waiting.ready {
+            waiting.assert_gone();
+        } else {
+            waiting.assert_served(&places);
+        }
     }
     assert_free(&places, 0);
 }
@@ -295,6 +314,29 @@ pub(crate) fn place_give_up_vs_work() {
     );
     first.assert_gone();
     places.give_back();
+    second.assert_served(&places);
+    assert_free(&places, 0);
+}
+
+pub(crate) fn place_give_up_vs_give_vs_wait() {
+    let places = taken(1);
+    let [mut first, mut second] = [(); 2].map(|()| Waiting::polled(&places));
+    let [one, two, three] = [(); 3].map(|()| places.clone());
+    let (first, (), third) = race3(
+        move || {
+            first.give_up(&one);
+            first
+        },
+        move || two.give_back(),
+        move || {
+            let mut third = Waiting::polled(&three);
+            assert!(!third.ready, "it would overtake");
+            third.give_up(&three);
+            third
+        },
+    );
+    first.assert_gone();
+    third.assert_gone();
     second.assert_served(&places);
     assert_free(&places, 0);
 }
