@@ -18,6 +18,8 @@ mod idle;
 mod link;
 mod list;
 mod node;
+#[cfg(feature = "internal-model")]
+mod places;
 mod protocol;
 mod registration;
 mod run;

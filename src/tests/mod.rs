@@ -55,6 +55,10 @@ mod no_timer_thread;
 mod odd_shapes;
 mod overflow;
 #[cfg(feature = "internal-model")]
+mod places;
+#[cfg(feature = "internal-model")]
+mod places_in_use;
+#[cfg(feature = "internal-model")]
 mod programs;
 mod promises;
 #[cfg(feature = "internal-model")]
