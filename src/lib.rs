@@ -17,6 +17,7 @@ mod node;
 mod protocol;
 mod registration;
 mod run;
+mod scope;
 mod source;
 mod state;
 #[cfg(feature = "stream")]
@@ -44,10 +45,11 @@ extern crate self as ctxtree;
 pub use cancelled::{Cancelled, CancelledOwned};
 pub use context::Context;
 pub use derive::Derive;
-pub use error::{CancelError, Cause, Id, Reason};
+pub use error::{CancelError, Cause, Finished, Id, Reason};
 pub use handle::{CancelHandle, DropGuard};
 pub use registration::{Registration, Stop};
 pub use run::{FutureExt, WithContext};
+pub use scope::Scope;
 pub use source::CancelSource;
 #[cfg(feature = "stream")]
 pub use stream::{StreamExt, UntilCancelled};

@@ -20,6 +20,7 @@ pub(crate) enum Kind {
     Source,
     Deadline,
     Clock,
+    Scope,
     /// Stands in another parent's list for a node that is linked to it.
     Stub,
 }
@@ -37,6 +38,7 @@ impl Kind {
             Self::Source => "from_source",
             Self::Deadline => "with_deadline",
             Self::Clock => "with_clock",
+            Self::Scope => "scope",
             Self::Stub => "stub",
             Self::Value => "with_value",
             Self::Key => "with_key",

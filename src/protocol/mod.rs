@@ -85,6 +85,7 @@ mod wait;
 pub(crate) use ask::Label;
 pub(crate) use callback::Registered;
 pub(crate) use deadline::Planned;
+pub(crate) use dispose::forget as forget_panic;
 pub(crate) use expire::{Next, Thrown, run_once};
 pub(crate) use snapshot::Row;
 pub(crate) use source::Foreign;

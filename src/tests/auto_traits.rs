@@ -2,7 +2,7 @@
 
 use crate::{
     CancelError, CancelHandle, Cancelled, CancelledOwned, Cause, Context, Derive, DropGuard,
-    FutureExt, Id, Key, Reason, Registration, Stop, WithContext, tree,
+    Finished, FutureExt, Id, Key, Reason, Registration, Scope, Stop, WithContext, tree,
 };
 use std::collections::HashSet;
 use std::error::Error;
@@ -34,6 +34,7 @@ const _: () = {
     crosses_threads::<Derive<'static>>();
     crosses_threads::<Key<std::cell::Cell<*const ()>>>();
     crosses_threads::<Registration>();
+    crosses_threads::<Scope<'static, 'static, CancelError>>();
     crosses_threads::<Stop>();
     crosses_threads::<tree::Snapshot>();
     crosses_threads::<WithContext<'static, std::future::Ready<()>>>();
@@ -47,6 +48,7 @@ const _: () = {
     crosses_panics::<Id>();
     crosses_panics::<Key<String>>();
     crosses_panics::<Registration>();
+    crosses_panics::<Scope<'static, 'static, CancelError>>();
     crosses_panics::<Stop>();
     crosses_panics::<tree::Snapshot>();
 
@@ -61,6 +63,7 @@ const _: () = {
     waits::<Cancelled<'static>>();
     waits::<CancelledOwned>();
     is_error::<CancelError>();
+    is_error::<Finished>();
 };
 
 // P54: one pointer wide, and room for `None` in it.

@@ -39,6 +39,7 @@ const HANDLES: &[&str] = &[
     "with_value",
     "deadline",
     "with_clock",
+    "scope",
 ];
 
 /// Crates that only the facade names.

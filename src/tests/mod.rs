@@ -63,6 +63,8 @@ mod real_time;
 #[cfg(feature = "internal-model")]
 mod reference;
 mod run;
+mod scope;
+mod scope_failures;
 #[cfg(feature = "internal-model")]
 mod snapshot;
 #[cfg(feature = "internal-model")]

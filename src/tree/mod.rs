@@ -49,6 +49,8 @@ pub enum Kind {
     Deadline,
     /// [`Context::with_clock`] or [`Context::with_driver`].
     Clock,
+    /// [`Context::scope`].
+    Scope,
 }
 
 impl fmt::Display for Kind {
@@ -65,6 +67,7 @@ impl fmt::Display for Kind {
             Kind::Source => "from_source",
             Kind::Deadline => "with_deadline",
             Kind::Clock => "with_clock",
+            Kind::Scope => "scope",
         })
     }
 }
@@ -83,6 +86,7 @@ impl Kind {
             node::Kind::Source => Kind::Source,
             node::Kind::Deadline => Kind::Deadline,
             node::Kind::Clock => Kind::Clock,
+            node::Kind::Scope => Kind::Scope,
             node::Kind::Stub => unreachable!("a stub is no context, and not shown"),
         }
     }
