@@ -1,7 +1,7 @@
 //! What the types are, checked when this compiles.
 
 use crate::{
-    CancelError, CancelHandle, Cancelled, CancelledOwned, Cause, Context, Derive, DropGuard,
+    CancelError, CancelHandle, Cancelled, CancelledOwned, Cause, Context, Derive, DropGuard, Every,
     Finished, FutureExt, Id, Key, Reason, Registration, Scope, Stop, WithContext, tree,
 };
 use std::collections::HashSet;
@@ -32,6 +32,7 @@ const _: () = {
     crosses_threads::<CancelledOwned>();
     crosses_threads::<Id>();
     crosses_threads::<Derive<'static>>();
+    crosses_threads::<Every<'static>>();
     crosses_threads::<Key<std::cell::Cell<*const ()>>>();
     crosses_threads::<Registration>();
     crosses_threads::<Scope<'static, 'static, CancelError>>();

@@ -40,6 +40,7 @@ const HANDLES: &[&str] = &[
     "deadline",
     "with_clock",
     "scope",
+    "every",
 ];
 
 /// Crates that only the facade names.

@@ -27,6 +27,7 @@ mod depth;
 mod display;
 mod driver_wakes;
 mod drivers;
+mod every;
 mod fake_driver;
 mod flat_memory;
 mod foreign;
