@@ -137,6 +137,7 @@ sites! {
     OrphanLoad,
     PendingDrop,
     PendingStore,
+    PostponeKeeps,
     Push,
     PushNext,
     ReapEmpty,

@@ -2,7 +2,8 @@
 
 use crate::{
     CancelError, CancelHandle, Cancelled, CancelledOwned, Cause, Context, Derive, DropGuard, Every,
-    Finished, FutureExt, Id, Key, Reason, Registration, Scope, Stop, WithContext, tree,
+    Finished, FutureExt, Id, IdleTimeout, Key, Reason, Registration, Scope, Stop, WithContext,
+    tree,
 };
 use std::collections::HashSet;
 use std::error::Error;
@@ -31,6 +32,7 @@ const _: () = {
     crosses_threads::<Cancelled<'static>>();
     crosses_threads::<CancelledOwned>();
     crosses_threads::<Id>();
+    crosses_threads::<IdleTimeout>();
     crosses_threads::<Derive<'static>>();
     crosses_threads::<Every<'static>>();
     crosses_threads::<Key<std::cell::Cell<*const ()>>>();
@@ -50,6 +52,7 @@ const _: () = {
     crosses_panics::<Key<String>>();
     crosses_panics::<Registration>();
     crosses_panics::<Scope<'static, 'static, CancelError>>();
+    crosses_panics::<IdleTimeout>();
     crosses_panics::<Stop>();
     crosses_panics::<tree::Snapshot>();
 

@@ -41,6 +41,7 @@ const HANDLES: &[&str] = &[
     "with_clock",
     "scope",
     "every",
+    "idle_timeout",
 ];
 
 /// Crates that only the facade names.

@@ -43,6 +43,7 @@ mod hostile_deadlines;
 mod hostile_links;
 mod hostile_sources;
 mod hostile_wakers;
+mod idle_timeout;
 mod layering;
 mod layers;
 mod lifetime;
