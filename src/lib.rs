@@ -15,6 +15,8 @@ mod handle;
 mod idle_timeout;
 mod link;
 mod list;
+#[cfg(not(crossbeam_loom))]
+mod monitor;
 mod node;
 mod protocol;
 mod registration;

@@ -42,6 +42,7 @@ const HANDLES: &[&str] = &[
     "scope",
     "every",
     "idle_timeout",
+    "monitor",
 ];
 
 /// Crates that only the facade names.

@@ -52,6 +52,7 @@ mod links;
 mod memory;
 #[cfg(feature = "internal-model")]
 mod mixed;
+mod monitor;
 #[cfg(feature = "internal-model")]
 mod no_timer_thread;
 mod odd_shapes;
