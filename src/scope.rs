@@ -235,7 +235,7 @@ impl Context {
     /// may be nested. The [location](crate::CancelError::location) of the cancel
     /// is the line that started the thread which failed, or the one that called
     /// this. When this returns, the context of the scope is done in any case; if
-    /// nothing else was, [`Finished`] is the cause.
+    /// nothing else was, [`Finished`](crate::Finished) is the cause.
     ///
     /// This blocks the thread as long as the threads run. It is not for async
     /// code.

@@ -67,6 +67,7 @@ fn what_comes_later_ends_the_wait() {
     });
 }
 
+// G115
 #[test]
 fn a_cancel_ends_the_wait() {
     in_time(|| {
