@@ -4,6 +4,7 @@
 #[cfg(not(feature = "std"))]
 compile_error!("ctxtree needs the feature `std`");
 
+mod admission;
 mod blocking;
 mod cancelled;
 mod context;
@@ -11,6 +12,8 @@ mod deadline;
 mod derive;
 mod error;
 mod every;
+mod failures;
+mod group;
 mod handle;
 mod idle;
 mod idle_timeout;
@@ -52,6 +55,11 @@ pub use context::Context;
 pub use derive::Derive;
 pub use error::{CancelError, Cause, Finished, Id, Reason};
 pub use every::Every;
+pub use group::spawn;
+pub use group::{
+    BoxTask, Forgotten, GroupHandle, JoinError, Refused, Spawn, SpawnError, Straggler, Stragglers,
+    Task, TaskGroup, TaskState,
+};
 pub use handle::{CancelHandle, DropGuard};
 pub use idle::Idle;
 pub use idle_timeout::IdleTimeout;
