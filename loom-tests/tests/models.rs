@@ -62,6 +62,8 @@ tests! {
     set_deadline_twice_on_one_without
     set_deadline_twice_below_a_moved_one
     set_deadline_vs_cancel
+    touch_vs_fire
+    touch_vs_later_touch
     set_deadline_vs_drop_below
     deadline_fires_once_for_each_wait
     cancel_vs_detach

@@ -174,6 +174,7 @@ sites! {
     PlaceUnwait,
     PlaceWait,
     PlaceWaitLooks,
+    PostponeKeeps,
     Push,
     PushNext,
     QueuedEdit,

@@ -41,6 +41,10 @@ const HANDLES: &[&str] = &[
     "with_value",
     "deadline",
     "with_clock",
+    "scope",
+    "every",
+    "idle_timeout",
+    "monitor",
 ];
 
 /// Crates that only the facade names.

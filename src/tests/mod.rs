@@ -27,6 +27,7 @@ mod depth;
 mod display;
 mod driver_wakes;
 mod drivers;
+mod every;
 mod fake_driver;
 mod flat_memory;
 mod foreign;
@@ -42,6 +43,7 @@ mod hostile_deadlines;
 mod hostile_links;
 mod hostile_sources;
 mod hostile_wakers;
+mod idle_timeout;
 mod layering;
 mod layers;
 mod lifetime;
@@ -50,6 +52,7 @@ mod links;
 mod memory;
 #[cfg(feature = "internal-model")]
 mod mixed;
+mod monitor;
 #[cfg(feature = "internal-model")]
 mod no_timer_thread;
 mod odd_shapes;
@@ -67,6 +70,8 @@ mod real_time;
 #[cfg(feature = "internal-model")]
 mod reference;
 mod run;
+mod scope;
+mod scope_failures;
 #[cfg(feature = "internal-model")]
 mod snapshot;
 #[cfg(feature = "internal-model")]
