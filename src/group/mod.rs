@@ -268,7 +268,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// assert!(matches!(refused, Err(SpawnError::Closed(_))));
     /// ```
     pub fn close(&self) -> bool {
-        self.shared.close()
+        self.shared.close().is_some()
     }
 
     /// Cancels the context of the group: true = this call did.
@@ -330,21 +330,18 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
 impl<E: Error + Send + Sync + Clone + 'static> Drop for TaskGroup<E> {
     fn drop(&mut self) {
         let shared = &self.shared;
-        let left = self.len();
-        let unseen = shared.failures.iter().any(shared::Failure::is_unseen);
-        let over = shared.over.is_cancelled();
-        if (over || left == 0) && !unseen {
-            shared.close();
-            return;
-        }
         let mut panics = Panics::new();
+        // From here on nobody comes in, so nobody is missed below.
+        let mut left = 0;
+        panics.catch(|| left = shared.close().unwrap_or_else(|| self.len()));
+        let unseen = shared.has_unseen_panic();
+        if left == 0 && !unseen {
+            return panics.resume();
+        }
         panics.catch(|| {
             shared
                 .cancel
                 .cancel_with("the task group was dropped before it was joined");
-        });
-        panics.catch(|| {
-            shared.close();
         });
         let forgotten = Forgotten::new(left, unseen, shared.location);
         match self.when_forgotten.take() {
