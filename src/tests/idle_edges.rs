@@ -1,0 +1,389 @@
+//! Waits for idle: many, dropped, moved, split, hostile, under load.
+
+use super::tools::{
+    Hostile, Random, Wakes, alone, big, in_time, message, on_small_stack, on_wake, peek, poll,
+    start,
+};
+use crate::{CancelHandle, Context};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread;
+use std::time::Duration;
+
+fn root() -> (Context, CancelHandle) {
+    Context::background().with_cancel()
+}
+
+/// What `f` panics with.
+fn panic_of<T>(f: impl FnOnce() -> T) -> Option<String> {
+    let panic = catch_unwind(AssertUnwindSafe(f)).err()?;
+    Some(message(&*panic).to_owned())
+}
+
+// V22: all who wait go together, each woken once.
+#[test]
+fn all_waits_are_released_by_the_last_drop() {
+    let (ctx, _keep) = root();
+    let mut children: Vec<_> = (0..10).map(|_| ctx.with_cancel()).collect();
+    let mut waits: Vec<_> = (0..100)
+        .map(|_| {
+            let (wakes, waker) = Wakes::new();
+            let mut idle = ctx.idle();
+            assert!(poll(&mut idle, &waker).is_pending());
+            (wakes, idle)
+        })
+        .collect();
+    while children.pop().is_some() {
+        let woken = usize::from(children.is_empty());
+        assert!(waits.iter().all(|(wakes, _)| wakes.count() == woken));
+    }
+    for (wakes, idle) in &mut waits {
+        assert!(peek(idle).is_ready());
+        assert_eq!(wakes.count(), 1);
+    }
+}
+
+// V22: a wait that was ready stays it, whatever comes.
+#[test]
+fn a_wait_that_was_ready_is_ready_again() {
+    let (ctx, _keep) = root();
+    let (child, _) = ctx.with_cancel();
+    let mut waited = ctx.idle();
+    assert!(peek(&mut waited).is_pending());
+    drop(child);
+    let mut at_once = ctx.idle();
+    for idle in [&mut waited, &mut at_once] {
+        assert!(peek(idle).is_ready());
+    }
+    let (_late, _) = ctx.with_cancel();
+    for idle in [&mut waited, &mut at_once] {
+        assert!(peek(idle).is_ready() && peek(idle).is_ready());
+    }
+}
+
+// V22: one wait after the other, each with its own end.
+#[test]
+fn waits_may_follow_each_other_for_ever() {
+    let (ctx, _keep) = root();
+    for round in 0..1_000 {
+        let held: Vec<_> = (0..round % 5 + 1).map(|_| ctx.with_cancel()).collect();
+        let (wakes, waker) = Wakes::new();
+        let mut idle = ctx.idle();
+        assert!(poll(&mut idle, &waker).is_pending());
+        assert!(!ctx.wait_idle(Some(Duration::ZERO)));
+        drop(held);
+        assert_eq!(wakes.count(), 1);
+        assert!(poll(&mut idle, &waker).is_ready());
+        assert!(ctx.wait_idle(None));
+    }
+}
+
+// V22: one made while the context is busy, and first polled when it is not.
+#[test]
+fn a_wait_that_is_polled_late_is_ready() {
+    let (ctx, _keep) = root();
+    let (child, _) = ctx.with_cancel();
+    let mut idle = ctx.idle();
+    drop(child);
+    assert!(peek(&mut idle).is_ready());
+}
+
+// V22: the last waker alone is woken, and no other is kept.
+#[test]
+fn a_wait_that_moves_wakes_its_last_task() {
+    let (ctx, _keep) = root();
+    let (child, _) = ctx.with_cancel();
+    let mut idle = ctx.idle();
+    let (first, waker) = Wakes::new();
+    assert!(poll(&mut idle, &waker).is_pending());
+    drop(waker);
+    let (second, waker) = Wakes::new();
+    let elsewhere = || {
+        let mut idle = idle;
+        assert!(poll(&mut idle, &waker).is_pending());
+        idle
+    };
+    let mut idle = thread::scope(|scope| scope.spawn(elsewhere).join().unwrap());
+    assert_eq!(Arc::strong_count(&first), 1, "the old one is not kept");
+    drop(child);
+    assert_eq!((first.count(), second.count()), (0, 1));
+    assert!(peek(&mut idle).is_ready());
+}
+
+// V22: one that is dropped half-way keeps no waker, and the others are woken.
+#[test]
+fn a_dropped_wait_leaves_nothing() {
+    let (ctx, _keep) = root();
+    let (child, _) = ctx.with_cancel();
+    let (stays, waker) = Wakes::new();
+    let mut other = ctx.idle();
+    assert!(poll(&mut other, &waker).is_pending());
+    let (wakes, waker) = Wakes::new();
+    for polls in 0..3 {
+        let mut idle = ctx.idle();
+        for _ in 0..polls {
+            assert!(poll(&mut idle, &waker).is_pending());
+        }
+    }
+    drop(waker);
+    assert_eq!(Arc::strong_count(&wakes), 1);
+    drop(child);
+    assert_eq!((stays.count(), wakes.count()), (1, 0));
+    assert!(peek(&mut other).is_ready());
+}
+
+// V14, V22: a waker that panics stops no other; whoever dropped the last handle
+// hears of it.
+#[test]
+fn a_panicking_waker_stops_no_other_wait() {
+    for subset in 0..16_u32 {
+        let (top, _keep) = root();
+        let (ctx, _) = top.with_cancel();
+        let (leaf, _) = ctx.with_cancel();
+        let woken = Arc::new(AtomicUsize::new(0));
+        let mut waits: Vec<_> = (0..4)
+            .map(|i| {
+                let woken = woken.clone();
+                let waker = on_wake(move || {
+                    woken.fetch_add(1, SeqCst);
+                    assert!(subset & 1 << i == 0, "waker {i}");
+                });
+                let mut idle = top.idle();
+                assert!(poll(&mut idle, &waker).is_pending());
+                idle
+            })
+            .collect();
+        drop(ctx);
+        let panic = panic_of(|| drop(leaf));
+        let first = (subset != 0).then(|| format!("waker {}", subset.trailing_zeros()));
+        assert_eq!(panic, first, "{subset:04b}");
+        assert_eq!(woken.load(SeqCst), 4);
+        assert!(waits.iter_mut().all(|idle| peek(idle).is_ready()));
+        assert!(top.wait_idle(None), "nothing is poisoned");
+        assert!(!top.is_cancelled());
+    }
+}
+
+// V14, V22: while the thread unwinds already.
+#[test]
+fn a_panicking_waker_does_not_abort_a_thread_that_unwinds() {
+    alone(
+        "tests::idle_edges::a_panicking_waker_does_not_abort_a_thread_that_unwinds",
+        || {
+            let (ctx, _keep) = root();
+            let (child, _) = ctx.with_cancel();
+            let (wakes, good) = Wakes::new();
+            let mut first = ctx.idle();
+            let mut second = ctx.idle();
+            assert!(poll(&mut first, &on_wake(|| panic!("waker"))).is_pending());
+            assert!(poll(&mut second, &good).is_pending());
+            let panic = panic_of(move || {
+                let _held = child;
+                panic!("work");
+            });
+            assert_eq!(panic.as_deref(), Some("work"));
+            assert_eq!(wakes.count(), 1);
+        },
+    );
+}
+
+// V14, V22: one whose clone or drop panics.
+#[test]
+fn a_waker_that_panics_when_cloned_or_dropped_is_survived() {
+    let (ctx, _keep) = root();
+    let (child, _) = ctx.with_cancel();
+    let (wakes, good) = Wakes::new();
+    let bad = Hostile::new().on_clone(|| panic!("clone")).waker();
+    let armed = Arc::new(AtomicBool::new(false));
+    let on = armed.clone();
+    let worse = Hostile::new().on_drop(move || assert!(!on.swap(false, SeqCst), "drop"));
+    let mut idle = ctx.idle();
+    for _ in 0..2 {
+        let panic = panic_of(|| poll(&mut idle, &bad));
+        assert_eq!(panic.as_deref(), Some("clone"));
+    }
+    assert!(poll(&mut idle, &worse.waker()).is_pending());
+    armed.store(true, SeqCst);
+    assert_eq!(panic_of(|| poll(&mut idle, &good)).as_deref(), Some("drop"));
+    assert!(poll(&mut idle, &good).is_pending());
+    drop(child);
+    assert_eq!(wakes.count(), 1);
+    assert!(peek(&mut idle).is_ready());
+}
+
+// V15, V22: a waker may do everything with the context, wait for idle again too.
+#[test]
+fn a_woken_waker_may_use_the_tree() {
+    in_time(|| {
+        let (ctx, handle) = root();
+        let (child, _) = ctx.with_cancel();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let (inside, count) = (ctx.clone(), runs.clone());
+        let waker = on_wake(move || {
+            assert!(inside.wait_idle(None));
+            let (next, cancel) = inside.with_cancel();
+            assert!(!inside.wait_idle(Some(Duration::ZERO)));
+            let mut idle = inside.idle();
+            let (wakes, waker) = Wakes::new();
+            assert!(poll(&mut idle, &waker).is_pending());
+            cancel.cancel();
+            drop((next, cancel));
+            assert_eq!(wakes.count(), 1);
+            assert!(peek(&mut idle).is_ready());
+            assert_eq!(inside.live_children(), 0);
+            handle.cancel();
+            count.fetch_add(1, SeqCst);
+        });
+        let mut idle = ctx.idle();
+        assert!(poll(&mut idle, &waker).is_pending());
+        drop(child);
+        assert_eq!(runs.load(SeqCst), 1);
+        assert!(peek(&mut idle).is_ready());
+        assert!(ctx.is_cancelled());
+    });
+}
+
+// V15, V22: a waker blocks until another thread has used the tree.
+#[test]
+fn a_waker_may_block_until_another_thread_was_idle() {
+    in_time(|| {
+        let (ctx, _keep) = root();
+        let (child, _) = ctx.with_cancel();
+        let (ask, asked) = mpsc::channel::<mpsc::Sender<()>>();
+        let inside = ctx.clone();
+        let other = start(move || {
+            for answer in asked {
+                drop(inside.with_cancel());
+                assert!(inside.wait_idle(None));
+                answer.send(()).unwrap();
+            }
+        });
+        let waker = on_wake(move || {
+            let (answer, answered) = mpsc::channel();
+            ask.send(answer).unwrap();
+            answered.recv().unwrap();
+        });
+        let mut idle = ctx.idle();
+        assert!(poll(&mut idle, &waker).is_pending());
+        drop(child);
+        assert!(peek(&mut idle).is_ready());
+        drop((idle, waker));
+        other.join().unwrap();
+    });
+}
+
+// V8, V22: a million deep, dropped from the top down, then the leaf.
+#[test]
+fn a_deep_chain_becomes_idle_on_a_small_stack() {
+    let _one_by_one = big();
+    on_small_stack(|| {
+        let (top, _keep) = root();
+        let (mut leaf, _) = top.with_cancel();
+        for _ in 0..1_000_000 {
+            let (below, _) = leaf.with_cancel();
+            leaf = below;
+        }
+        let (wakes, waker) = Wakes::new();
+        let mut idle = top.idle();
+        assert!(poll(&mut idle, &waker).is_pending());
+        drop(leaf);
+        assert_eq!(wakes.count(), 1);
+        assert!(peek(&mut idle).is_ready());
+    });
+}
+
+// V22: no wake-up is lost: the last drop races the poll, blocking or not.
+#[test]
+fn a_last_drop_that_races_the_wait_ends_it() {
+    in_time(|| {
+        for round in 0..3_000 {
+            let (ctx, _keep) = root();
+            let (middle, _) = ctx.with_cancel();
+            let held = match round % 3 {
+                0 => middle,
+                1 => middle.with_cancel().0,
+                _ => ctx.link([&middle]).0,
+            };
+            let barrier = Arc::new(Barrier::new(2));
+            let other = barrier.clone();
+            let thread = start(move || {
+                other.wait();
+                drop(held);
+            });
+            barrier.wait();
+            assert!(ctx.wait_idle(None));
+            thread.join().unwrap();
+        }
+    });
+}
+
+// V22: what was done before the last drop is seen by whoever waited.
+#[test]
+fn whoever_waited_sees_what_was_done_before() {
+    in_time(|| {
+        for _ in 0..1_000 {
+            let (ctx, _keep) = root();
+            let seen = Arc::new(AtomicUsize::new(0));
+            let threads = [(); 2].map(|()| {
+                let (held, _) = ctx.with_cancel();
+                let seen = seen.clone();
+                start(move || {
+                    // Relaxed: that it is seen is the promise.
+                    seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    drop(held);
+                })
+            });
+            assert!(ctx.wait_idle(None));
+            assert_eq!(seen.load(std::sync::atomic::Ordering::Relaxed), 2);
+            threads.into_iter().for_each(|t| t.join().unwrap());
+        }
+    });
+}
+
+// V22: before, during and after four threads make and drop descendants.
+#[test]
+fn waits_end_before_during_and_after_churn() {
+    in_time(|| {
+        let (ctx, _keep) = root();
+        assert!(ctx.wait_idle(None));
+        let barrier = Arc::new(Barrier::new(5));
+        let threads = [0, 1, 2, 3].map(|seed| {
+            let (ctx, barrier) = (ctx.clone(), barrier.clone());
+            start(move || {
+                let mut random = Random::new(seed);
+                let mut held = vec![ctx.with_cancel().0];
+                barrier.wait();
+                for _ in 0..20_000 {
+                    match random.below(3) {
+                        0 if held.len() < 8 => held.push(ctx.with_cancel().0),
+                        1 if held.len() < 8 && !held.is_empty() => {
+                            let below = held[random.below(held.len())].with_value(1_u8);
+                            held.push(below);
+                        }
+                        _ if !held.is_empty() => {
+                            drop(held.swap_remove(random.below(held.len())));
+                        }
+                        _ => {}
+                    }
+                }
+                held.clear();
+            })
+        });
+        barrier.wait();
+        let waiters = [(); 2].map(|()| {
+            let ctx = ctx.clone();
+            start(move || {
+                for _ in 0..50 {
+                    assert!(ctx.wait_idle(None));
+                    let mut idle = ctx.idle();
+                    let _ = peek(&mut idle);
+                }
+            })
+        });
+        threads.into_iter().for_each(|t| t.join().unwrap());
+        assert!(peek(&mut ctx.idle()).is_ready());
+        waiters.into_iter().for_each(|t| t.join().unwrap());
+        assert!(ctx.wait_idle(Some(Duration::ZERO)));
+    });
+}
