@@ -147,6 +147,11 @@ impl Hand {
         self.0.lock().unwrap().pop_front()
     }
 
+    /// Gives all its tasks up.
+    pub(super) fn clear(&self) {
+        while self.take().is_some() {}
+    }
+
     /// Polls each task once, in the order they came; those that have ended go.
     /// How many ended.
     pub(super) fn turn(&self) -> usize {

@@ -246,11 +246,11 @@ fn a_join_waits_for_what_tasks_spawn() {
     for left in [1, 1] {
         hand.turn();
         assert_eq!(hand.len(), left);
-        assert!(peek(&mut join).is_pending());
+        assert!(peek(&mut boxed(group.join())).is_pending());
         assert_eq!(wakes.count(), 0);
     }
     hand.run();
-    assert_eq!(sum.load(SeqCst), 1);
+    assert_eq!((sum.load(SeqCst), wakes.count()), (1, 1));
     assert!(peek(&mut join).is_ready());
 }
 

@@ -30,7 +30,7 @@ fn a_long_lived_group_stays_flat() {
     alone(
         "tests::task_group_memory::a_long_lived_group_stays_flat",
         || {
-            let (top, _keep) = Context::background().with_cancel();
+            let (clock, top) = on_clock();
             let (hand, group) = Hand::group(&top);
             let group = group.limit(4);
             let held = Arc::new(());
@@ -68,7 +68,8 @@ fn a_long_lived_group_stays_flat() {
             hand.run();
             block_on(group.join()).unwrap();
             assert_eq!(Arc::strong_count(&held), 1);
-            drop((group, hand, top, _keep));
+            assert_eq!(clock.outstanding(), 0);
+            drop((group, hand, top, clock));
             assert_nothing_left();
         },
     );
@@ -146,6 +147,7 @@ fn end(how: usize, random: &mut Random) {
     if random.below(2) == 0 {
         hand.run();
     }
+    hand.clear();
     drop((hand, handle, stragglers, ctx, parent, clock));
     assert_eq!(Arc::strong_count(&held), 1);
 }

@@ -167,7 +167,7 @@ fn background_tasks_are_cancelled_when_the_main_ones_have_ended() {
     assert!(group.is_closed() && group.len() == 1);
     assert!(group.spawn_background(done()).is_err());
     assert_eq!(wakes.count(), 0);
-    assert!(peek(&mut join).is_pending());
+    assert!(peek(&mut boxed(group.join())).is_pending());
     gates[2].open();
     hand.run();
     assert_eq!(wakes.count(), 1);
