@@ -116,7 +116,7 @@ impl Context {
 
     /// Whether the time here is that of `Instant::now`.
     #[cfg(not(crossbeam_loom))]
-    fn is_on_system_time(&self) -> bool {
+    pub(crate) fn is_on_system_time(&self) -> bool {
         let clockwork = self.node().clockwork();
         clockwork.is_none_or(|clockwork| clockwork.engine().is_system_time())
     }

@@ -35,11 +35,13 @@
 
 mod extension;
 mod far;
+mod idlers;
 mod kind;
 mod timed;
 mod valued;
 
 pub(crate) use far::{Away, Far, Knots, Ties, To};
+pub(crate) use idlers::Idlers;
 pub(crate) use kind::{Facets, Kind, Plan};
 use timed::free_timer;
 pub(crate) use valued::Given;
@@ -350,8 +352,15 @@ impl Node {
     #[inline(never)]
     unsafe fn free_extension(extension: NonNull<Extension>) {
         // SAFETY: still valid here (N5).
+        let idlers = unsafe { &extension.as_ref().idlers };
+        // Relaxed: as in `free_now`.
+        if let Some(idlers) = NonNull::new(idlers.load(Relaxed, Site::FreeLoad)) {
+            // SAFETY: the node's own, and it goes (N5).
+            unsafe { Idlers::free(idlers) };
+        }
+        // SAFETY: still valid here (N5).
         let lanes = unsafe { &extension.as_ref().lanes };
-        // Relaxed: as in `free`.
+        // Relaxed: the same.
         let lanes = lanes.load(Relaxed, Site::FreeLoad);
         if let Some(lanes) = NonNull::new(lanes) {
             // SAFETY: the node's own, and it goes (N5).

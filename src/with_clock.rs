@@ -1,8 +1,12 @@
 //! Contexts below which time is another.
 
 use std::sync::Arc;
+#[cfg(not(crossbeam_loom))]
+use std::time::Duration;
 
 use crate::context::Context;
+#[cfg(not(crossbeam_loom))]
+use crate::handle::CancelHandle;
 use crate::node::{Facets, Kind, Plan};
 use crate::time::{ManualClock, Timers};
 use crate::timer::Clockwork;
@@ -49,6 +53,18 @@ impl Context {
     #[must_use]
     pub fn with_clock(&self, clock: &ManualClock) -> Context {
         self.derive_clock(clock.clockwork())
+    }
+
+    /// A context elsewhere that is done after this time, by this context's
+    /// clock; `None`: a time that never comes.
+    #[cfg(not(crossbeam_loom))]
+    pub(crate) fn alarm(&self, after: Duration) -> Option<(Context, CancelHandle)> {
+        let root = match self.node().clockwork().and_then(Clockwork::keep) {
+            Some(clockwork) => Context::background().derive_clock(&clockwork),
+            None => Context::background(),
+        };
+        let alarm = root.with_timeout(after);
+        alarm.0.deadline().is_some().then_some(alarm)
     }
 
     fn derive_clock(&self, clockwork: &Arc<Clockwork>) -> Context {

@@ -1,10 +1,11 @@
 //! What bodies use, over loom or std alike.
 
-use ctxtree::Cancelled;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(not(crossbeam_loom))]
+use std::task::Poll;
 use std::task::{Context as Task, Wake, Waker};
 
 #[cfg(crossbeam_loom)]
@@ -76,10 +77,12 @@ pub(crate) fn poll<F: Future + Unpin>(wait: &mut F, wakes: &Arc<Wakes>) -> bool 
         .is_ready()
 }
 
-/// Blocks until the context is done.
-pub(crate) fn wait(wait: Cancelled<'_>) {
+/// Blocks until `wait` is ready.
+pub(crate) fn wait<F: Future + Unpin>(wait: F) -> F::Output {
     #[cfg(crossbeam_loom)]
-    loom::future::block_on(wait);
+    {
+        loom::future::block_on(wait)
+    }
     #[cfg(not(crossbeam_loom))]
     {
         struct Unpark(thread::Thread);
@@ -90,11 +93,11 @@ pub(crate) fn wait(wait: Cancelled<'_>) {
         }
         let mut wait = wait;
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        while Pin::new(&mut wait)
-            .poll(&mut Task::from_waker(&waker))
-            .is_pending()
-        {
-            thread::park();
+        loop {
+            match Pin::new(&mut wait).poll(&mut Task::from_waker(&waker)) {
+                Poll::Ready(value) => return value,
+                Poll::Pending => thread::park(),
+            }
         }
     }
 }

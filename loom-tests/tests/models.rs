@@ -123,6 +123,17 @@ tests! {
     stop_and_join_vs_cancel
     stop_and_join_vs_last_handle
     two_joins_vs_cancel
+    idle_vs_last_drop
+    idle_vs_two_drops
+    idle_vs_drops_in_two_lanes
+    idle_vs_orphan
+    idle_vs_derive
+    idle_vs_successor
+    idle_vs_split
+    idle_repoll_vs_drop
+    idle_drop_vs_drop
+    two_idles_vs_drop
+    idle_vs_link_drop
     link_vs_cancel
     link_vs_two_cancels
     link_drop_vs_cancel

@@ -52,7 +52,8 @@ impl Lane {
         }
     }
 
-    /// Gives `link` up, and reaps if that is then the caller's to do.
+    /// Gives `link` up, and reaps if that is then the caller's to do. In the
+    /// role it calls `emptied` if it leaves nothing in an eager lane.
     ///
     /// # Safety
     ///
@@ -63,6 +64,7 @@ impl Lane {
         link: NonNull<Link>,
         batch: usize,
         pin: &mut LazyPin,
+        emptied: &mut dyn FnMut(),
     ) -> Reaped {
         // SAFETY: by the caller.
         while !unsafe { self.bury_quietly(link, batch) } {
@@ -89,7 +91,7 @@ impl Lane {
             );
             if swapped.is_ok() {
                 // SAFETY: we have the role, and the batch is ours.
-                return unsafe { self.reap::<T>(link.as_ptr(), dead.is_orphan(), batch, pin) };
+                return unsafe { self.reap::<T>(link.as_ptr(), dead, batch, pin, emptied) };
             }
         }
         Reaped::Open
@@ -126,8 +128,57 @@ impl Lane {
             );
             match swapped {
                 Ok(_) if busy => return Reaped::Open,
-                // SAFETY: we have the role, and the batch is ours.
-                Ok(_) => return unsafe { self.reap::<T>(dead.link(), true, batch, pin) },
+                Ok(_) => {
+                    // SAFETY: we have the role, and the batch is ours.
+                    return unsafe { self.reap::<T>(dead.link(), new, batch, pin, &mut || ()) };
+                }
+                Err(now) => dead = Dead::from_ptr(now),
+            }
+        }
+    }
+
+    /// Says that somebody waits for the lane to be empty: from now on every
+    /// burial reaps at once. Reaps, unless somebody is at it, who then sees to
+    /// that; as in [`bury`](Self::bury) with `emptied`.
+    ///
+    /// # Safety
+    ///
+    /// The lane links `T`s only. The caller has a handle to the owner.
+    pub(crate) unsafe fn make_eager<T: Linked>(
+        &self,
+        batch: usize,
+        pin: &mut LazyPin,
+        emptied: &mut dyn FnMut(),
+    ) {
+        // Relaxed: a guess, which the compare-and-swap checks; and EAGER is
+        // never taken back.
+        let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::EagerLoad));
+        while !dead.is_eager() {
+            let busy = dead.is_busy();
+            let new = if busy {
+                dead.eager()
+            } else {
+                dead.taken().eager()
+            };
+            // Release: publishes what the owner keeps for those who wait, to
+            // the reaper that acts on EAGER; meets the Acquire of whoever takes
+            // the stack. Acquire: as in `bury`, should that be us. On failure
+            // Relaxed.
+            let swapped = self.dead.compare_exchange(
+                dead.as_ptr(),
+                new.as_ptr(),
+                AcqRel,
+                Relaxed,
+                Site::Eager,
+            );
+            match swapped {
+                Ok(_) if busy => return,
+                Ok(_) => {
+                    // SAFETY: we have the role, and the batch is ours.
+                    let reaped = unsafe { self.reap::<T>(dead.link(), new, batch, pin, emptied) };
+                    debug_assert_eq!(reaped, Reaped::Open, "the owner has a handle");
+                    return;
+                }
                 Err(now) => dead = Dead::from_ptr(now),
             }
         }

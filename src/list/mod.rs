@@ -25,8 +25,8 @@
 //! # Words
 //!
 //! ```text
-//! head     newest link | CLOSED | SPLIT | WAITED | PARENT
-//! dead     top link of the dead stack | length (14 bits) | BUSY | ORPHAN
+//! head     newest link | CLOSED | SPLIT | WAITED | PARENT | QUIET
+//! dead     top link of the dead stack | length (13 bits) | EAGER | BUSY | ORPHAN
 //! walkers  how many walks are in this lane
 //! ```
 //!
@@ -37,6 +37,8 @@
 //! | `WAITED` | the first waiter or callback of the owner | a walk also looks into the wait lane |
 //! | `CALLED` (the same bit, in a wait lane) | the first callback | the end of the owner drops those that are left; it is freed by the epoch |
 //! | `PARENT` | the first push | the owner has lanes to give up before it goes |
+//! | `QUIET` | who looks whether all lanes are empty, on one that is | a push clears it: two looks tell whether there was one |
+//! | `EAGER` | who waits for the lanes to be empty | every burial reaps at once, or the holder does; one that leaves the lane empty says so |
 //! | `BUSY` | who takes the role | a burial is left to the holder |
 //! | `ORPHAN` | the drop of the owner's last handle | every burial reaps at once, or the holder does; the one that finds the lane empty gives it up |
 //!
@@ -296,6 +298,43 @@ impl Lane {
         Head::from_ptr(self.head.read_in_order(AcqRel, Site::HeadInOrder))
     }
 
+    /// Whether the lane is empty; if so, it says so until the next push. The
+    /// head then.
+    pub(crate) fn quieten(&self) -> Option<Head> {
+        let mut head = self.peek();
+        loop {
+            if !head.link().is_null() {
+                return None;
+            }
+            let quiet = head.with(Head::QUIET);
+            // Acquire: what those did who gave up what was linked; meets the
+            // Release in `behead`. On failure Relaxed: looked at again.
+            let swapped = self.head.compare_exchange(
+                head.as_ptr(),
+                quiet.as_ptr(),
+                Acquire,
+                Relaxed,
+                Site::Quieten,
+            );
+            match swapped {
+                Ok(_) => return Some(quiet),
+                Err(now) => head = Head::from_ptr(now),
+            }
+        }
+    }
+
+    /// Whether nothing was pushed since the lane was [quiet](Self::quieten).
+    pub(crate) fn is_quiet(&self) -> bool {
+        // Relaxed: a push that comes before the end of something that was linked
+        // in another lane is seen, by the Acquire that showed that lane empty.
+        Head::from_ptr(self.head.load(Relaxed, Site::QuietLook)).has(Head::QUIET)
+    }
+
+    /// Whether anything was ever pushed, here or in further lanes.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.peek().has(Head::PARENT | Head::SPLIT)
+    }
+
     /// Sets `bits` in the head, unless it is closed. What the head was before.
     ///
     /// If it was closed, the caller sees the owner's state word as done.
@@ -306,12 +345,14 @@ impl Lane {
                 return head;
             }
             // Release: with SPLIT, publishes the lanes; meets the Acquire in
-            // `lanes_seen`. On failure Relaxed: looked at again.
+            // `lanes_seen`. Acquire: who waits for the lanes to be empty, and
+            // did not see SPLIT, is seen; meets the Release in `look_in_order`.
+            // On failure Relaxed: looked at again.
             let new = head.with(bits);
             let swapped = self.head.compare_exchange(
                 head.as_ptr(),
                 new.as_ptr(),
-                Release,
+                AcqRel,
                 Relaxed,
                 Site::HeadMark,
             );

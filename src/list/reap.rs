@@ -2,14 +2,17 @@
 //!
 //! | BUSY in `dead` | meaning |
 //! |---|---|
-//! | clear | nobody reaps; fewer than a batch are buried, and none if the lane is orphaned |
+//! | clear | nobody reaps; fewer than a batch are buried, and none if the lane is orphaned or eager |
 //! | set | one thread reaps; what is buried meanwhile it takes before it leaves |
 //!
-//! The role is taken and left by compare-and-swaps of the word that burials and
-//! ORPHAN go to, so nothing can come between a last look and the leaving.
+//! The role is taken and left by compare-and-swaps of the word that burials,
+//! ORPHAN and EAGER go to, so nothing can come between a last look and the leaving.
+//!
+//! Who waits for an eager lane to be empty is told by a reaper that finds it so,
+//! before it leaves: until then the owner of the lane is there (L8).
 
 use super::{Dead, Head, Lane, LazyPin, Link, Linked};
-use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{Site, prefetch, recheck};
 use std::ptr::{NonNull, null_mut};
 
@@ -30,16 +33,17 @@ impl Lane {
     ///
     /// # Safety
     ///
-    /// The caller has just taken the role and `batch` with it, from a stack
-    /// that was orphaned or not as `orphaned` says. The lane links `T`s only.
+    /// The caller has just taken the role and `batch` with it, when the stack
+    /// was `dead`. The lane links `T`s only.
     pub(super) unsafe fn reap<T: Linked>(
         &self,
         batch: *mut Link,
-        orphaned: bool,
+        dead: Dead,
         long: usize,
         pin: &mut LazyPin,
+        emptied: &mut dyn FnMut(),
     ) -> Reaped {
-        let (mut batch, mut orphaned) = (batch, orphaned);
+        let (mut batch, mut dead) = (batch, dead);
         loop {
             if !batch.is_null() {
                 // SAFETY: we hold the role, and the batch is ours.
@@ -47,29 +51,32 @@ impl Lane {
                 // SAFETY: it is unlinked; the links are `T`s.
                 unsafe { self.dispose::<T>(batch, pin) };
             }
-            if orphaned {
+            if dead.is_orphan() {
                 self.orphaned.check();
                 if self.is_empty() {
                     // The role is kept for ever (L8).
                     return Reaped::Emptied;
                 }
+            } else if dead.is_eager() && self.is_empty() {
+                emptied();
             }
-            match self.leave_role(orphaned, long) {
+            match self.leave_role(dead, long) {
                 None => return Reaped::Open,
-                Some(more) => (batch, orphaned) = (more.link(), more.is_orphan()),
+                Some(more) => (batch, dead) = (more.link(), more),
             }
         }
     }
 
     /// Gives the role back, or takes what there is to do first: links enough to
-    /// be reaped, any if the lane is orphaned, or the news that it is.
-    fn leave_role(&self, orphaned: bool, long: usize) -> Option<Dead> {
+    /// be reaped, any if the lane is orphaned or eager, or the news that it is.
+    fn leave_role(&self, seen: Dead, long: usize) -> Option<Dead> {
         // Relaxed: a guess, which the compare-and-swap checks.
         let mut dead = Dead::from_ptr(self.dead.load(Relaxed, Site::LeaveLoad));
         loop {
             let left = dead.left();
-            let done = if orphaned {
-                dead.link().is_null()
+            let news = left.is_orphan() != seen.is_orphan() || left.is_eager() != seen.is_eager();
+            let done = if seen.is_impatient() {
+                dead.link().is_null() && !news
             } else {
                 !left.wants_reaper(long)
             };
@@ -97,7 +104,9 @@ impl Lane {
     }
 
     fn is_empty(&self) -> bool {
-        // Relaxed: asked only after ORPHAN, whose Acquire showed every push.
+        // Relaxed: after ORPHAN, whose Acquire showed every push. After EAGER a
+        // hint: the lane was empty after our own last change of it, or whoever
+        // reaps what was pushed since asks again.
         Head::from_ptr(self.head.load(Relaxed, Site::ReapEmpty))
             .link()
             .is_null()
@@ -159,14 +168,15 @@ impl Lane {
                 return unsafe { close_gap(head.link(), newest, first) };
             }
             let new = head.with_link(first);
-            // Relaxed: as a read-modify-write it passes on what the pushers
-            // released; a walk that may not see the old head any more is
-            // ordered after this by `walkers` (L6). On failure Relaxed: a push
-            // or a bit came between, look again.
+            // Release: what those did who gave the links up, to whoever finds
+            // the lane empty; meets the Acquire in `is_quiet`. A walk that may
+            // not see the old head any more is ordered after this by `walkers`
+            // (L6). On failure Relaxed: a push or a bit came between, look
+            // again.
             let swapped = self.head.compare_exchange(
                 head.as_ptr(),
                 new.as_ptr(),
-                Relaxed,
+                Release,
                 Relaxed,
                 Site::Behead,
             );

@@ -7,7 +7,7 @@ const _: () = assert!(
     "lanes keep a length in the top bits of a pointer: 64-bit targets only"
 );
 
-/// A value of `head`: the newest link and four bits.
+/// A value of `head`: the newest link and four bits, or none and a fifth.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head(*mut Link);
 
@@ -24,6 +24,9 @@ impl Head {
     pub(crate) const PARENT: usize = 0b1000;
 
     pub(super) const BITS: usize = Self::CLOSED | Self::SPLIT | Self::WAITED | Self::PARENT;
+    /// Only where nothing is linked: set by who found that, gone with the next
+    /// push.
+    pub(super) const QUIET: usize = 1 << 63;
 
     #[inline]
     pub(super) fn from_ptr(word: *mut Link) -> Self {
@@ -37,7 +40,7 @@ impl Head {
 
     #[inline]
     pub(crate) fn link(self) -> *mut Link {
-        self.0.map_addr(|addr| addr & !Self::BITS)
+        self.0.map_addr(|addr| addr & !(Self::BITS | Self::QUIET))
     }
 
     /// Whether any of `bits` is set.
@@ -51,7 +54,7 @@ impl Head {
         Self(self.0.map_addr(|addr| addr | bits))
     }
 
-    /// The same bits over another link.
+    /// The same bits but QUIET over another link.
     #[inline]
     pub(super) fn with_link(self, link: *mut Link) -> Self {
         debug_assert_eq!(link.addr() & Self::BITS, 0);
@@ -61,16 +64,18 @@ impl Head {
 
 const LEN_SHIFT: u32 = 48;
 const ONE: usize = 1 << LEN_SHIFT;
-const MAX_LEN: usize = (1 << 14) - 1;
+const MAX_LEN: usize = (1 << 13) - 1;
 const LEN: usize = MAX_LEN << LEN_SHIFT;
+/// Set when somebody waits for the lane to be empty: the same.
+const EAGER: usize = 1 << 61;
 /// Set while somebody reaps, who looks again before leaving.
 const BUSY: usize = 1 << 62;
 /// Set when the owner has no handle left; every burial then wants a reaper.
 const ORPHAN: usize = 1 << 63;
-const FLAGS: usize = BUSY | ORPHAN;
+const FLAGS: usize = BUSY | ORPHAN | EAGER;
 const ADDRESS: usize = ONE - 1;
 
-/// A value of `dead`: the top of the stack, its length, BUSY and ORPHAN.
+/// A value of `dead`: the top of the stack, its length, BUSY, ORPHAN, EAGER.
 #[derive(Clone, Copy)]
 pub(super) struct Dead(*mut Link);
 
@@ -101,6 +106,17 @@ impl Dead {
     }
 
     #[inline]
+    pub(super) fn is_eager(self) -> bool {
+        self.0.addr() & EAGER != 0
+    }
+
+    /// Whether nothing may stay buried.
+    #[inline]
+    pub(super) fn is_impatient(self) -> bool {
+        self.0.addr() & (ORPHAN | EAGER) != 0
+    }
+
+    #[inline]
     pub(super) fn is_busy(self) -> bool {
         self.0.addr() & BUSY != 0
     }
@@ -108,7 +124,7 @@ impl Dead {
     /// Whether whoever makes it this has to reap.
     #[inline]
     pub(super) fn wants_reaper(self, batch: usize) -> bool {
-        !self.is_busy() && (self.is_orphan() || self.len() >= batch)
+        !self.is_busy() && (self.is_impatient() || self.len() >= batch)
     }
 
     /// One more on the stack. The length stops at its maximum, which is more
@@ -126,11 +142,16 @@ impl Dead {
         Self(self.0.map_addr(|addr| addr | ORPHAN))
     }
 
+    #[inline]
+    pub(super) fn eager(self) -> Self {
+        Self(self.0.map_addr(|addr| addr | EAGER))
+    }
+
     /// An empty stack after this one was taken, by the one who now reaps.
     #[inline]
     pub(super) fn taken(self) -> Self {
-        let orphan = self.0.addr() & ORPHAN;
-        Self(std::ptr::without_provenance_mut(orphan | BUSY))
+        let kept = self.0.addr() & (ORPHAN | EAGER);
+        Self(std::ptr::without_provenance_mut(kept | BUSY))
     }
 
     /// The same after the reaper has left.
@@ -166,6 +187,11 @@ mod tests {
             for bit in [Head::CLOSED, Head::SPLIT, Head::WAITED, Head::PARENT] {
                 assert_eq!(head.has(bit), bits & bit != 0);
             }
+            let quiet = Head::from_ptr(std::ptr::null_mut())
+                .with(bits)
+                .with(Head::QUIET);
+            assert!(quiet.link().is_null() && quiet.has(Head::QUIET));
+            assert!(quiet.with_link(at) == head, "a push ends the quiet");
         }
     }
 
@@ -192,5 +218,12 @@ mod tests {
             (std::ptr::null_mut(), 0)
         );
         assert!(dead.taken().pushed(at).is_orphan());
+        assert!(!dead.is_eager());
+
+        let eager = Dead::from_ptr(std::ptr::null_mut()).eager();
+        assert!(eager.is_eager() && !eager.is_orphan());
+        assert!(eager.is_impatient() && eager.wants_reaper(usize::MAX));
+        assert!(eager.taken().is_eager() && eager.taken().pushed(at).is_eager());
+        assert_eq!(eager.pushed(at).link(), at);
     }
 }

@@ -5,6 +5,7 @@
 //! goes with the node (N5).
 
 use super::far::Far;
+use super::idlers::Idlers;
 use super::{Facets, Head, Lane, Node};
 use crate::error::Cause;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
@@ -26,6 +27,8 @@ pub(super) struct Extension {
     clock: Option<Arc<Clockwork>>,
     /// The timer of a deadline that was set later than the node was made.
     pub(super) late: AtomicPtr<Timer>,
+    /// Those who wait until nothing lives below; null, or from `make_idlers`.
+    pub(super) idlers: AtomicPtr<Idlers>,
 }
 
 /// The further lanes of a contended list.
@@ -75,7 +78,7 @@ impl Node {
     }
 
     /// The extension, made if there was none.
-    fn make_extension(&self) -> &Extension {
+    pub(super) fn make_extension(&self) -> &Extension {
         if let Some(extension) = self.extension() {
             return extension;
         }
@@ -203,6 +206,7 @@ impl Extension {
             cause: Cell::new(null_mut()),
             clock: None,
             late: AtomicPtr::new(null_mut()),
+            idlers: AtomicPtr::new(null_mut()),
         }
     }
 

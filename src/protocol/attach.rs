@@ -8,7 +8,7 @@
 //!
 //! Models: `cancel_vs_attach`, `cancel_vs_two_attaches`, `split_vs_cancel`.
 
-use super::{mark, moved};
+use super::{idle, mark, moved};
 use crate::list::{Head, Push};
 use crate::node::{Facets, Node};
 use crate::sync::{Site, recheck, thread_index};
@@ -60,7 +60,7 @@ unsafe fn link(parent: &Node, child: NonNull<Node>) {
         }
         // No lanes are added behind a walk that closed the list.
         if parent.children.is_contended() && !head.has(Head::CLOSED) {
-            parent.split_lanes();
+            split(parent);
             head = parent.children.peek();
         }
     }
@@ -68,7 +68,14 @@ unsafe fn link(parent: &Node, child: NonNull<Node>) {
     unsafe { link_in_lane(parent, child) };
 }
 
-/// The same for a parent whose list is split.
+/// Splits the list of `parent`, to which the caller then pushes a child.
+#[cold]
+pub(super) fn split(parent: &Node) {
+    parent.split_lanes();
+    idle::lanes_added(parent);
+}
+
+/// As `link`, for a parent whose list is split.
 ///
 /// # Safety
 ///

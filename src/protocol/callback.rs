@@ -103,7 +103,10 @@ impl Registered {
             if !unsafe { node.waits.bury_quietly(link, batch) } {
                 let mut pin = LazyPin::new();
                 // SAFETY: the same.
-                let reaped = unsafe { node.waits.bury::<Listener>(link, batch, &mut pin) };
+                let reaped = unsafe {
+                    node.waits
+                        .bury::<Listener>(link, batch, &mut pin, &mut || ())
+                };
                 debug_assert_eq!(reaped, Reaped::Open, "a wait lane is never orphaned");
             }
         }

@@ -149,6 +149,21 @@ pub(super) fn run_one(f: impl FnOnce()) {
     }
 }
 
+/// Runs `f` until it says that there is no more, whatever panics: the first panic
+/// goes on in the end, as in `drop_one`.
+pub(super) fn run_all(mut f: impl FnMut() -> bool) {
+    let mut panics = Panics::new();
+    let mut more = true;
+    while more {
+        // After a panic there may be more.
+        panics.catch(|| {
+            while f() {}
+            more = false;
+        });
+    }
+    panics.resume();
+}
+
 /// Keeps the first panic of several pieces of user's code.
 pub(super) struct Panics(Option<Box<dyn Any + Send>>);
 

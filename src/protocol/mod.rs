@@ -9,6 +9,7 @@
 //! | cancel | `cancel` | decide on the state word, mark all below, then wake |
 //! | walk | `mark` | depth first by parent and sibling links, no stack, no lock |
 //! | wait | `wait` | push on the node's wait lane, which a cancel closes |
+//! | wait for the rest | `idle` | every burial reaps; one that leaves nothing wakes who waits |
 //! | call back | `callback` | the same for a closure, which holds no node |
 //! | end in time | `deadline`, `moved`, `expire` | a timer, moved in place; the driver ends what is due |
 //! | drop | `release` | bury the node; what its parent was kept for goes too |
@@ -73,6 +74,7 @@ mod deadline;
 mod dispose;
 mod expire;
 mod hold;
+mod idle;
 mod link;
 mod mark;
 mod moved;
@@ -86,6 +88,7 @@ pub(crate) use ask::Label;
 pub(crate) use callback::Registered;
 pub(crate) use deadline::Planned;
 pub(crate) use expire::{Next, Thrown, run_once};
+pub(crate) use idle::IdleWait;
 pub(crate) use snapshot::Row;
 pub(crate) use source::Foreign;
 pub(crate) use wait::Wait;
@@ -253,7 +256,11 @@ impl NodeRef {
     }
 
     pub(crate) fn split(&self) {
-        self.node().split_lanes();
+        attach::split(self.node());
+        if self.node().idlers().is_some() {
+            // Who splits a list then pushes a child.
+            drop(self.derive(Plan::of(Kind::Shield, Facets::SHIELDED)));
+        }
     }
 
     /// Dead nodes still linked below this one.

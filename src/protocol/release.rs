@@ -22,12 +22,13 @@
 //! `value_drop_vs_lookup`.
 
 use super::dispose::{self, Garbage, Panics};
-use super::{cancel, deadline};
+use super::{cancel, deadline, idle};
 use crate::list::{self, Head, LazyPin, Reaped};
 use crate::node::{Facets, Node, ORPHAN};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::Site;
 use crate::timer::{Clockwork, End};
+use crate::wait_cell::Chain;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -83,6 +84,16 @@ struct ToWake(Arc<Clockwork>);
 impl Drop for ToWake {
     fn drop(&mut self) {
         self.0.wake();
+    }
+}
+
+/// Waiters to wake, as nothing lives below what they wait for: with the rest of
+/// what runs user's code.
+struct Idle(Chain);
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        idle::deliver(std::mem::replace(&mut self.0, Chain::new()));
     }
 }
 
@@ -275,14 +286,14 @@ fn give_up(node: &Node, lanes: u32) -> bool {
 ///
 /// # Safety
 ///
-/// The node is dead (N3), not buried, and the caller's to bury (T7). `garbage` is
-/// as in `end`.
-unsafe fn bury(at: NonNull<Node>, garbage: *mut Garbage) -> Option<NonNull<Node>> {
+/// The node is dead (N3), not buried, and the caller's to bury (T7).
+/// `all_garbage` is as in `end`.
+unsafe fn bury(at: NonNull<Node>, all_garbage: *mut Garbage) -> Option<NonNull<Node>> {
     // SAFETY: not buried yet.
     let node = unsafe { at.as_ref() };
     // SAFETY: by the caller; not used any more where nodes are freed, as with
     // the last one of a driver that goes, and that may be user's code.
-    let garbage = unsafe { &mut *garbage };
+    let garbage = unsafe { &mut *all_garbage };
     // SAFETY: no handle is left here or below, so nobody reads the record (S4).
     garbage.records.extend(unsafe { node.state.take_record() });
     // SAFETY: dead, and ours.
@@ -310,7 +321,15 @@ unsafe fn bury(at: NonNull<Node>, garbage: *mut Garbage) -> Option<NonNull<Node>
     let lane = parent.lane(number);
     // A pointer to all of the parent, also if it is part of something larger.
     let above = NonNull::new(node.parent.cast_mut());
+    let batch = list::batch(number != 0);
+    let mut idlers = Chain::new();
+    let mut emptied = || idle::emptied(parent, &mut idlers);
     // SAFETY: the node is linked there, and ours to give up.
-    let reaped = unsafe { lane.bury::<Node>(at.cast(), list::batch(number != 0), &mut pin) };
+    let reaped = unsafe { lane.bury::<Node>(at.cast(), batch, &mut pin, &mut emptied) };
+    if !idlers.is_empty() {
+        // SAFETY: by the caller; what ran since has its own reference.
+        let garbage = unsafe { &mut *all_garbage };
+        garbage.knots.push(Box::new(Idle(idlers)));
+    }
     above.filter(|_| reaped == Reaped::Emptied && give_up(parent, 1))
 }

@@ -138,7 +138,7 @@ fn release(node: &Node, waiter: NonNull<Waiter>) {
         // SAFETY: the same, and our handle keeps the node.
         let reaped = unsafe {
             node.waits
-                .bury::<Listener>(waiter.cast(), list::batch(false), &mut pin)
+                .bury::<Listener>(waiter.cast(), list::batch(false), &mut pin, &mut || ())
         };
         debug_assert_eq!(reaped, Reaped::Open, "a wait lane is never orphaned");
     }

@@ -29,6 +29,7 @@ const HANDLES: &[&str] = &[
     "handle",
     "derive",
     "cancelled",
+    "idle",
     "registration",
     "link",
     "source",

@@ -12,7 +12,7 @@
 
 use super::{CLAIMED, FIRED, Kind, Listener, OFF, RELEASED, REPLACED, UNLINKED};
 use crate::list;
-use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicWaker, Cell, Site, memory};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
@@ -165,6 +165,12 @@ impl Waiter {
         Replaced(first, old)
     }
 
+    /// Whether its wake has come, or is about to: what came before is visible.
+    pub(crate) fn has_fired(&self) -> bool {
+        // Acquire: meets the Release in `fire` and `fire_replaced`.
+        self.listener.fate.load(Acquire, Site::FateFired) & FIRED != 0
+    }
+
     /// The owner gives up. What it has to drop once the waiter is buried.
     ///
     /// # Safety
@@ -246,12 +252,13 @@ impl Waiter {
     unsafe fn fire_replaced(at: NonNull<Waiter>) -> Option<Waker> {
         // SAFETY: W3: it is not freed before RELEASED.
         let waiter = unsafe { at.as_ref() };
-        // Relaxed: decides against `give_up` by its place in the order of
-        // `fate`; a poll that replaces again finds the slot empty.
+        // Release: as in `fire`, to a poll that asks whether it has fired; meets
+        // the Acquire in `has_fired`. It decides against `give_up` by its place in
+        // the order of `fate`; a poll that replaces again finds the slot empty.
         let before = waiter
             .listener
             .fate
-            .fetch_add(FIRED, Relaxed, Site::FateFireSlot);
+            .fetch_add(FIRED, Release, Site::FateFireSlot);
         let waker = (before & OFF == 0).then(|| waiter.slot.take()).flatten();
         // AcqRel: meets the same in `unlinked`.
         let before = waiter
