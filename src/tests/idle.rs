@@ -3,7 +3,8 @@
 use super::tools::{HOUR, Wakes, in_time, ms, on_clock, peek, poll, start};
 use crate::time::Timers;
 use crate::{CancelHandle, Context, Key};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -64,7 +65,7 @@ fn the_roots_are_always_idle() {
     }
 }
 
-// V22, K13: a derived context of any kind counts while it is held.
+// V22: a derived context of any kind counts while it is held.
 #[test]
 fn every_kind_of_context_counts() {
     static KEY: Key<u32> = Key::new("key");
@@ -86,16 +87,17 @@ fn every_kind_of_context_counts() {
 #[test]
 fn every_kind_of_handle_counts() {
     let (ctx, _keep) = root();
-    let child = || ctx.with_cancel();
-    assert_holds(&ctx, child().0);
-    assert_holds(&ctx, child().1);
-    assert_holds(&ctx, child().1.drop_guard());
-    assert_holds(&ctx, child().0.cancelled_owned());
-    let (one, _) = child();
+    let child = || ctx.with_cancel().0;
+    let handle = || ctx.with_cancel().1;
+    assert_holds(&ctx, child());
+    assert_holds(&ctx, handle());
+    assert_holds(&ctx, handle().drop_guard());
+    assert_holds(&ctx, child().cancelled_owned());
+    let one = child();
     let other = one.clone();
     drop(one);
     assert_holds(&ctx, other);
-    let mut polled = child().0.cancelled_owned();
+    let mut polled = child().cancelled_owned();
     assert!(peek(&mut polled).is_pending());
     assert_holds(&ctx, polled);
 }
@@ -336,5 +338,27 @@ fn a_blocking_wait_goes_on_after_a_cancel() {
         assert!(!thread.is_finished());
         drop(child);
         assert!(thread.join().unwrap());
+    });
+}
+
+// K13: who cancels can wait until all who heard it are gone.
+#[test]
+fn who_cancels_can_wait_until_the_others_are_gone() {
+    in_time(|| {
+        let (ctx, handle) = root();
+        let working = Arc::new(AtomicUsize::new(4));
+        for _ in 0..4 {
+            let (mine, _) = ctx.with_cancel();
+            let working = working.clone();
+            start(move || {
+                mine.wait();
+                thread::sleep(ms(2));
+                working.fetch_sub(1, SeqCst);
+            });
+        }
+        assert!(!ctx.wait_idle(Some(ms(1))));
+        handle.cancel();
+        assert!(ctx.wait_idle(None));
+        assert_eq!(working.load(SeqCst), 0);
     });
 }
