@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{self, Poll, Waker};
 use std::thread;
 
@@ -240,5 +240,27 @@ pub(super) fn failed(joined: Result<(), JoinError<Fail>>) -> (Fail, Vec<Fail>) {
     match joined {
         Err(JoinError::Failed { error, others }) => (error, others),
         other => panic!("not failed: {other:?}"),
+    }
+}
+
+/// A spawner of so many threads that poll what they are given, so that a task
+/// costs no thread. The threads end with it.
+pub(super) fn pool(threads: usize) -> impl Fn(BoxTask) -> Result<(), Refused> + Send + Sync {
+    let (send, receive) = mpsc::channel::<BoxTask>();
+    let receive = Arc::new(Mutex::new(receive));
+    for _ in 0..threads {
+        let receive = receive.clone();
+        thread::spawn(move || {
+            loop {
+                let task = receive.lock().unwrap().recv();
+                let Ok(task) = task else { return };
+                block_on(task);
+            }
+        });
+    }
+    let send = Mutex::new(send);
+    move |task| {
+        let sent = send.lock().unwrap().send(task);
+        sent.map_err(|error| Refused::new(error.0, "the pool is gone"))
     }
 }

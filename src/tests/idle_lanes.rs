@@ -240,3 +240,103 @@ fn races_of_waits_for_idle_leave_nothing_behind() {
         },
     );
 }
+
+/// One context of a random family, as a list keeps it.
+struct Member {
+    held: Option<(Context, Option<CancelHandle>)>,
+    parent: usize,
+    /// The other parent of a link, if that can be done.
+    other: Option<usize>,
+    shield: bool,
+    done: bool,
+}
+
+/// Whether somebody holds something below `top`.
+fn is_busy(all: &[Member], top: usize) -> bool {
+    let reaches = |from: usize| {
+        let mut open = vec![from];
+        while let Some(at) = open.pop() {
+            let member = &all[at];
+            let over = member.other.filter(|_| !member.done);
+            for above in [Some(member.parent).filter(|_| at > 0), over] {
+                match above {
+                    Some(above) if above == top => return true,
+                    Some(above) => open.push(above),
+                    None => {}
+                }
+            }
+        }
+        false
+    };
+    (0..all.len()).any(|at| all[at].held.is_some() && reaches(at))
+}
+
+/// Marks what is done when `top` is; those above come first in the list.
+fn mark(all: &mut [Member], top: usize) {
+    all[top].done = true;
+    for at in top + 1..all.len() {
+        let above = all[all[at].parent].done || all[at].other.is_some_and(|at| all[at].done);
+        all[at].done |= above && !all[at].shield;
+    }
+}
+
+// V22: random families, derived, linked, cancelled, split and dropped: idle is who
+// holds nothing below, by a list of who holds what.
+#[test]
+fn random_families_are_idle_when_a_list_says_so() {
+    for seed in 0..150 {
+        let mut random = Random::new(seed);
+        let (top, handle) = root();
+        let mut all = vec![Member {
+            held: Some((top, Some(handle))),
+            parent: 0,
+            other: None,
+            shield: false,
+            done: false,
+        }];
+        for _ in 0..120 {
+            let held: Vec<_> = (0..all.len())
+                .filter(|&at| all[at].held.is_some())
+                .collect();
+            let at = held[random.below(held.len())];
+            let other = held[random.below(held.len())];
+            let (ctx, stop) = all[at].held.as_ref().unwrap();
+            let mut derived = None;
+            match random.below(12) {
+                0..4 => {
+                    let (child, stop) = ctx.with_cancel();
+                    derived = Some((child, Some(stop), None));
+                }
+                4 => derived = Some((ctx.without_cancel(), None, None)),
+                5 if at != other => {
+                    let (child, stop) = ctx.link([&all[other].held.as_ref().unwrap().0]);
+                    derived = Some((child, Some(stop), Some(other).filter(|&at| !all[at].shield)));
+                }
+                6 if at > 0 && stop.as_ref().is_some_and(CancelHandle::cancel) => {
+                    mark(&mut all, at);
+                }
+                7 => model::split(ctx),
+                _ if at > 0 => all[at].held = None,
+                _ => {}
+            }
+            if let Some((child, stop, other)) = derived {
+                let shield = stop.is_none();
+                let done = child.is_cancelled();
+                all.push(Member {
+                    held: Some((child, stop)),
+                    parent: at,
+                    other,
+                    shield,
+                    done,
+                });
+            }
+            for at in 0..all.len() {
+                if let Some((ctx, _)) = &all[at].held {
+                    assert_eq!(ctx.is_cancelled(), all[at].done, "{seed}");
+                    let idle = ctx.wait_idle(Some(Duration::ZERO));
+                    assert_eq!(idle, !is_busy(&all, at), "{seed}: {at} of {}", all.len());
+                }
+            }
+        }
+    }
+}

@@ -1,39 +1,12 @@
 //! Task groups on real threads: admission, close, join, cancel and drop race.
 
 use super::group_tools::{
-    End, Fail, Gate, Group, block_on, boxed, done, failed, on_threads, until_cancelled,
+    End, Fail, Gate, Group, block_on, boxed, done, failed, on_threads, pool, until_cancelled,
 };
 use super::tools::{Random, in_time, peek, start};
-use crate::{BoxTask, Context, JoinError, Refused, SpawnError, TaskGroup};
+use crate::{Context, JoinError, SpawnError, TaskGroup};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, Mutex, mpsc};
-use std::thread;
-
-/// Three threads that poll what they are given, so that a task costs no thread.
-struct Pool(Mutex<mpsc::Sender<BoxTask>>);
-
-impl Pool {
-    /// The spawner; its threads end with it.
-    fn spawner() -> impl Fn(BoxTask) -> Result<(), Refused> + Send + Sync + 'static {
-        let (send, receive) = mpsc::channel::<BoxTask>();
-        let receive = Arc::new(Mutex::new(receive));
-        for _ in 0..3 {
-            let receive = receive.clone();
-            thread::spawn(move || {
-                loop {
-                    let task = receive.lock().unwrap().recv();
-                    let Ok(task) = task else { return };
-                    block_on(task);
-                }
-            });
-        }
-        let pool = Pool(Mutex::new(send));
-        move |task| {
-            let sent = pool.0.lock().unwrap().send(task);
-            sent.map_err(|error| Refused::new(error.0, "the pool is gone"))
-        }
-    }
-}
+use std::sync::{Arc, Barrier, mpsc};
 
 /// How often a round of threads is run.
 const ROUNDS: usize = 400;
@@ -107,7 +80,7 @@ enum Refusal {
 #[test]
 fn nothing_slips_in_while_a_group_closes() {
     in_time(|| {
-        let spawner = Arc::new(Pool::spawner());
+        let spawner = Arc::new(pool(3));
         for round in 0..ROUNDS {
             let by = spawner.clone();
             let by = move |task| by(task);
@@ -142,7 +115,7 @@ fn nothing_slips_in_while_a_group_closes() {
 #[test]
 fn nothing_runs_after_a_join() {
     in_time(|| {
-        let spawner = Arc::new(Pool::spawner());
+        let spawner = Arc::new(pool(3));
         for _ in 0..ROUNDS {
             let by = spawner.clone();
             let group: Group =
@@ -194,7 +167,7 @@ fn a_tree_of_tasks_is_joined_whole() {
                 Ok(())
             })
         }
-        let spawner = Arc::new(Pool::spawner());
+        let spawner = Arc::new(pool(3));
         for seed in 0..ROUNDS as u64 {
             let by = spawner.clone();
             let group: Group =
@@ -222,7 +195,7 @@ fn a_tree_of_tasks_is_joined_whole() {
 #[test]
 fn failures_race_and_none_is_lost() {
     in_time(|| {
-        let spawner = Arc::new(Pool::spawner());
+        let spawner = Arc::new(pool(3));
         for round in 0..ROUNDS {
             let by = spawner.clone();
             let group: Group =
@@ -284,7 +257,7 @@ fn a_cancel_races_spawns() {
 #[test]
 fn waiting_spawns_race_the_end_of_the_group() {
     in_time(|| {
-        let spawner = Arc::new(Pool::spawner());
+        let spawner = Arc::new(pool(3));
         for round in 0..ROUNDS {
             let by = spawner.clone();
             let group: Group =
