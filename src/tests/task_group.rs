@@ -32,7 +32,7 @@ fn all_that_is_spawned_has_ended_when_join_returns() {
                     handle.spawn(adding(&sum)).await.unwrap();
                     let task = group.task("a").spawn(adding(&sum));
                     task.await.unwrap();
-                    let task = handle.task("b").spawn(adding(&sum));
+                    let task = handle.task("b").unwrap().spawn(adding(&sum));
                     task.await.unwrap();
                 }
             });
@@ -40,7 +40,7 @@ fn all_that_is_spawned_has_ended_when_join_returns() {
                 group.try_spawn(adding(&sum)).unwrap();
                 handle.try_spawn(adding(&sum)).unwrap();
                 group.task("c").try_spawn(adding(&sum)).unwrap();
-                handle.clone().task("d").try_spawn(adding(&sum)).unwrap();
+                handle.task("d").unwrap().try_spawn(adding(&sum)).unwrap();
             }
             block_on(group.join()).unwrap();
             assert_eq!(sum.load(SeqCst), 40, "{name}");
@@ -164,7 +164,7 @@ fn what_is_not_admitted_comes_back() {
             handle.try_spawn(adding(&sum)).unwrap_err(),
             handle.spawn_background(adding(&sum)).unwrap_err(),
             named.try_spawn(adding(&sum)).unwrap_err(),
-            block_on(handle.task("waits").spawn(adding(&sum))).unwrap_err(),
+            block_on(handle.task("waits").unwrap().spawn(adding(&sum))).unwrap_err(),
             group
                 .task("b")
                 .background()
@@ -212,7 +212,7 @@ fn a_join_closes_and_ends_the_context() {
     assert!(group.is_closed() && !group.close());
     let (reason, cause) = outcome(group.context()).unwrap();
     assert_eq!(reason, Reason::Cancelled);
-    assert!(cause.unwrap().contains("finished"));
+    assert!(cause.unwrap().contains("ended"));
     assert!(!group.cancel());
     let error = group.try_spawn(done()).unwrap_err();
     assert!(matches!(error, SpawnError::Closed(_)));
@@ -234,7 +234,7 @@ fn a_join_waits_for_what_tasks_spawn() {
             let last = adding(&inner);
             handle
                 .spawn(async move {
-                    next.task("last").spawn(last).await.unwrap();
+                    next.task("last").unwrap().spawn(last).await.unwrap();
                     Ok(())
                 })
                 .await

@@ -4,9 +4,9 @@ use super::group_tools::{
     End, Fail, Forever, Gate, Group, Hand, block_on, boxed, done, on_threads, panic_of,
     until_cancelled,
 };
-use super::tools::{Wakes, alone, in_time, is_alone, peek, poll, run_alone};
+use super::tools::{Wakes, alone, in_time, is_alone, peek, poll, run_alone, start};
 use crate::{Context, SpawnError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 /// What was said: how many tasks, where, and the text.
 type Said = Arc<Mutex<Vec<(usize, u32, String)>>>;
@@ -149,30 +149,75 @@ fn waiting_spawns_end_when_their_group_is_forgotten() {
     drop(hand.take());
 }
 
+// V22: a task that another thread spawns while the group is dropped is refused, or
+// is told to stop: none is left behind unnoticed.
+#[test]
+fn a_task_that_slips_in_while_its_group_is_dropped_is_cancelled() {
+    in_time(|| {
+        for _ in 0..3_000 {
+            let (hand, group) = Hand::group(&Context::background());
+            let group = group.when_forgotten(|_| ());
+            let (handle, ctx) = (group.handle(), group.context().clone());
+            let barrier = Arc::new(Barrier::new(2));
+            let other = barrier.clone();
+            let thread = start(move || {
+                other.wait();
+                handle.try_spawn(std::future::pending::<End>()).is_ok()
+            });
+            barrier.wait();
+            drop(group);
+            assert!(!thread.join().unwrap() || ctx.is_cancelled());
+            hand.clear();
+        }
+    });
+}
+
+// V22: a panic that no join resumes is told of, though its task has ended.
+#[test]
+fn a_panic_that_nobody_saw_is_said() {
+    for joined in [false, true] {
+        let (hand, group, line, said) = listening();
+        group.try_spawn(async { panic!("unseen") }).unwrap();
+        hand.run();
+        if joined {
+            assert_eq!(
+                panic_of(|| block_on(group.join())).as_deref(),
+                Some("unseen")
+            );
+        }
+        drop(group);
+        let said = said.lock().unwrap();
+        let told: Vec<_> = said.iter().map(|&(tasks, at, _)| (tasks, at)).collect();
+        assert_eq!(told, if joined { vec![] } else { vec![(0, line)] });
+        assert!(said.iter().all(|(_, _, text)| text.contains("panic")));
+    }
+}
+
 // V22: a handle outlives the group, and keeps nothing alive.
 #[test]
 fn a_handle_outlives_its_group() {
     let (parent, _keep) = Context::background().with_cancel();
     let (hand, group) = Hand::group(&parent);
     let handles = [group.handle(), group.handle().clone()];
-    let task = handles[0].task("never spawned");
+    let task = handles[0].task("never spawned").unwrap();
     group.try_spawn(done()).unwrap();
     hand.run();
     block_on(group.join()).unwrap();
     drop(group);
     for handle in &handles {
-        assert!(handle.context().is_cancelled());
+        assert!(handle.context().is_none_or(|ctx| ctx.is_cancelled()));
         assert!(!handle.cancel() && !handle.close());
         let closed = [
             handle.try_spawn(done()).unwrap_err(),
             block_on(handle.spawn(done())).unwrap_err(),
             handle.spawn_background(done()).unwrap_err(),
-            handle.task("late").try_spawn(done()).unwrap_err(),
         ];
         for error in closed {
             assert!(matches!(error, SpawnError::Closed(_)));
         }
         assert!(!format!("{handle:?}").is_empty());
+        let late = handle.task("late").map(|task| task.try_spawn(done()));
+        assert!(late.is_none_or(|late| matches!(late, Err(SpawnError::Closed(_)))));
     }
     assert!(matches!(task.try_spawn(done()), Err(SpawnError::Closed(_))));
     assert_eq!(hand.len(), 0);
@@ -186,7 +231,7 @@ fn a_task_may_hold_a_handle_to_its_group() {
         let handle = group.handle();
         group
             .try_spawn(async move {
-                handle.context().cancelled().await;
+                handle.context().unwrap().cancelled().await;
                 Ok::<(), Fail>(())
             })
             .unwrap();
