@@ -15,15 +15,13 @@ use std::sync::{Arc, Mutex, mpsc};
 fn a_group_closes_and_counts() {
     let (hand, group) = Hand::group(&Context::background());
     assert!(group.is_empty() && !group.is_closed());
-    for n in 1..=3 {
+    let ctx = group.context().clone();
+    group.spawn_background(until_cancelled(&ctx)).unwrap();
+    for n in 2..=4 {
         group.try_spawn(done()).unwrap();
         assert_eq!(group.len(), n);
         assert!(!group.is_empty());
     }
-    group
-        .spawn_background(until_cancelled(group.context()))
-        .unwrap();
-    assert_eq!(group.len(), 4);
     assert!(group.close());
     for _ in 0..2 {
         assert!(group.is_closed());
@@ -203,10 +201,12 @@ fn ten_threads_may_join_one_group() {
 fn a_task_counts_until_its_future_is_dropped() {
     for how in 0..3 {
         let (hand, group) = Hand::group(&Context::background());
-        let (ctx, gone) = (group.context().clone(), Arc::new(Mutex::new(Vec::new())));
-        let seen = gone.clone();
-        // Joined, the group's context is done when it counts no task.
-        let guard = OnDrop(move || seen.lock().unwrap().push(ctx.is_cancelled()));
+        let (group, gone) = (Arc::new(group), Arc::new(Mutex::new(Vec::new())));
+        let (weak, seen) = (Arc::downgrade(&group), gone.clone());
+        let guard = OnDrop(move || {
+            let group = weak.upgrade().unwrap();
+            seen.lock().unwrap().push((group.len(), group.is_closed()));
+        });
         if how == 2 {
             group.try_spawn(Forever(guard)).unwrap();
         } else {
@@ -225,7 +225,7 @@ fn a_task_counts_until_its_future_is_dropped() {
         } else {
             hand.run();
         }
-        assert_eq!(*gone.lock().unwrap(), [false], "{how}");
+        assert_eq!(*gone.lock().unwrap(), [(1, false)], "{how}");
         assert_eq!((wakes.count(), group.len()), (1, 0));
         match how {
             0 => assert!(matches!(peek(&mut join), std::task::Poll::Ready(Ok(())))),

@@ -309,32 +309,37 @@ fn nested_groups_may_be_joined_in_any_order() {
     });
 }
 
-// V22: aborted, the outer group drops the inner one, which ends by that.
+// V22: an abort reaches the tasks of groups below, but not below a shield.
 #[test]
 fn an_abort_reaches_the_groups_of_tasks() {
-    let (hand, outer) = Hand::group(&Context::background());
-    let (inner_hand, told) = (hand.clone(), Arc::new(AtomicUsize::new(0)));
-    let (ctx, count) = (outer.context().clone(), told.clone());
-    let held = Arc::new(());
-    let kept = held.clone();
-    outer
-        .try_spawn(async move {
-            let inner: Group =
-                TaskGroup::with_spawner(&ctx, inner_hand).when_forgotten(move |_| {
-                    count.fetch_add(1, SeqCst);
-                });
-            inner.try_spawn(Forever(kept)).unwrap();
-            inner.join().await.unwrap();
-            Ok(())
-        })
-        .unwrap();
-    hand.run();
-    assert_eq!(hand.len(), 2);
-    outer.abort();
-    hand.run();
-    assert!(matches!(block_on(outer.join()), Err(JoinError::Aborted(_))));
-    assert_eq!(told.load(SeqCst), 1, "nobody joined the inner one");
-    // Its task hears nothing; its executor drops it.
-    drop(hand.take());
-    assert_eq!(Arc::strong_count(&held), 1);
+    for shielded in [false, true] {
+        let (hand, outer) = Hand::group(&Context::background());
+        let inner_hand = hand.clone();
+        let ctx = match shielded {
+            false => outer.context().clone(),
+            true => outer.context().without_cancel(),
+        };
+        let held = Arc::new(());
+        let kept = held.clone();
+        outer
+            .try_spawn(async move {
+                let inner: Group = TaskGroup::with_spawner(&ctx, inner_hand);
+                let inner = inner.when_forgotten(|_| ());
+                inner.try_spawn(Forever(kept)).unwrap();
+                inner.join().await.unwrap();
+                Ok(())
+            })
+            .unwrap();
+        hand.run();
+        assert_eq!(hand.len(), 2);
+        outer.abort();
+        hand.run();
+        assert!(matches!(
+            block_on(outer.join()),
+            Err(JoinError::Aborted(_))
+        ));
+        assert_eq!(hand.len(), usize::from(shielded));
+        hand.clear();
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
 }
