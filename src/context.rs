@@ -367,6 +367,11 @@ impl Context {
         Context { node }
     }
 
+    /// The handle of the tree, taken out.
+    pub(crate) fn into_node(self) -> NodeRef {
+        self.node
+    }
+
     /// The handle of the tree.
     pub(crate) fn node(&self) -> &NodeRef {
         &self.node

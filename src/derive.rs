@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use crate::context::Context;
@@ -229,7 +230,8 @@ impl Derive<'_> {
 
     /// Derives the context, with the right to cancel it.
     ///
-    /// As [`Context::with_cancel`] otherwise.
+    /// As [`Context::with_cancel`] otherwise. If it has a name, the line of this
+    /// call and the time are noted, for [`Context::tree`].
     ///
     /// # Examples
     ///
@@ -240,12 +242,16 @@ impl Derive<'_> {
     /// assert_eq!(ctx.to_string(), "background.derive");
     /// assert!(handle.cancel());
     /// ```
+    #[track_caller]
     pub fn build(self) -> (Context, CancelHandle) {
         let parent = self.parent.node();
+        let named = self.name.is_some();
+        let birth = named.then(|| parent.birth(Location::caller()));
         let plan = Plan {
             name: self.name,
             values: self.values,
             cause: self.cause,
+            birth,
             ..Plan::of(Kind::Derived, self.facets)
         };
         let others = self.others.iter().map(Context::node);

@@ -4,12 +4,15 @@
 #[cfg(not(feature = "std"))]
 compile_error!("ctxtree needs the feature `std`");
 
+mod admission;
 mod blocking;
 mod cancelled;
 mod context;
 mod deadline;
 mod derive;
 mod error;
+mod failures;
+mod group;
 mod handle;
 mod idle;
 mod link;
@@ -46,6 +49,11 @@ pub use cancelled::{Cancelled, CancelledOwned};
 pub use context::Context;
 pub use derive::Derive;
 pub use error::{CancelError, Cause, Id, Reason};
+pub use group::spawn;
+pub use group::{
+    BoxTask, Forgotten, GroupHandle, JoinError, Refused, Spawn, SpawnError, Straggler, Stragglers,
+    Task, TaskGroup, TaskState,
+};
 pub use handle::{CancelHandle, DropGuard};
 pub use idle::Idle;
 pub use registration::{Registration, Stop};

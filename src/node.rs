@@ -37,12 +37,14 @@ mod extension;
 mod far;
 mod idlers;
 mod kind;
+mod tasked;
 mod timed;
 mod valued;
 
 pub(crate) use far::{Away, Far, Knots, Ties, To};
 pub(crate) use idlers::Idlers;
-pub(crate) use kind::{Facets, Kind, Plan};
+pub(crate) use kind::{Birth, Facets, Kind, Plan};
+pub(crate) use tasked::Task;
 use timed::free_timer;
 pub(crate) use valued::Given;
 
@@ -188,7 +190,7 @@ impl Node {
         let time = Node::time_below(parent, facets, plan.clock.as_deref());
         // Without a deadline it is of no use.
         let cause = plan.cause.filter(|_| timer.is_some());
-        let extension = Extension::of(plan.name, far, cause, plan.clock);
+        let extension = Extension::of(plan.name, far, cause, plan.clock, plan.birth);
         if timer.is_some() {
             facets = facets.and(Facets::TIMED);
         }
@@ -262,6 +264,11 @@ impl Node {
         self.extension()?.name.as_deref()
     }
 
+    /// When and where it was made, if that is known.
+    pub(crate) fn birth(&self) -> Option<Birth> {
+        self.extension()?.birth
+    }
+
     /// What a far node, or a stub of one, has more.
     pub(crate) fn far(&self) -> Option<&Far> {
         self.extension()?.far.as_ref()
@@ -332,6 +339,9 @@ impl Node {
         if node.is(Facets::VALUES) {
             // SAFETY: by the caller.
             unsafe { Node::free_with_values(at) };
+        } else if node.is(Facets::TASK) {
+            // SAFETY: by the caller; `alloc_task` made it.
+            unsafe { Node::free_with_task(at) };
         } else if node.is(Facets::ENV) {
             // SAFETY: by the caller; `alloc_env` made it.
             unsafe { Node::free_with_env(at) };

@@ -133,6 +133,8 @@ tests! {
     idle_repoll_vs_drop
     idle_drop_vs_drop
     two_idles_vs_drop
+    idle_vs_idle
+    idle_vs_look_in_progress
     idle_vs_link_drop
     link_vs_cancel
     link_vs_two_cancels

@@ -6,7 +6,7 @@
 
 use super::far::Far;
 use super::idlers::Idlers;
-use super::{Facets, Head, Lane, Node};
+use super::{Birth, Facets, Head, Lane, Node};
 use crate::error::Cause;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicPtr, Cell, Site, lane_count, memory};
@@ -20,6 +20,7 @@ pub(super) struct Extension {
     pub(super) name: Option<Cow<'static, str>>,
     pub(super) lanes: AtomicPtr<Lanes>,
     pub(super) far: Option<Far>,
+    pub(super) birth: Option<Birth>,
     /// What to say if the deadline comes; null, or from `memory::alloc`.
     pub(super) cause: Cell<*mut Cause>,
     /// What the clock of the node is made of, kept for all below (D6).
@@ -203,6 +204,7 @@ impl Extension {
             name: None,
             lanes: AtomicPtr::new(null_mut()),
             far: None,
+            birth: None,
             cause: Cell::new(null_mut()),
             clock: None,
             late: AtomicPtr::new(null_mut()),
@@ -216,8 +218,10 @@ impl Extension {
         far: Option<Far>,
         cause: Option<Cause>,
         clock: Option<Arc<Clockwork>>,
+        birth: Option<Birth>,
     ) -> *mut Extension {
-        if name.is_none() && far.is_none() && cause.is_none() && clock.is_none() {
+        let nothing = name.is_none() && far.is_none() && cause.is_none();
+        if nothing && clock.is_none() && birth.is_none() {
             return null_mut();
         }
         let cause = cause.map_or(null_mut(), |cause| memory::alloc(cause).as_ptr());
@@ -226,6 +230,7 @@ impl Extension {
             far,
             cause: Cell::new(cause),
             clock,
+            birth,
             ..Extension::empty()
         };
         Extension::alloc(extension).as_ptr()

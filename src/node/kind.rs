@@ -4,7 +4,9 @@ use super::Given;
 use crate::error::Cause;
 use crate::timer::Clockwork;
 use std::borrow::Cow;
+use std::panic::Location;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a node is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +22,8 @@ pub(crate) enum Kind {
     Source,
     Deadline,
     Clock,
+    Group,
+    Task,
     /// Stands in another parent's list for a node that is linked to it.
     Stub,
 }
@@ -37,6 +41,8 @@ impl Kind {
             Self::Source => "from_source",
             Self::Deadline => "with_deadline",
             Self::Clock => "with_clock",
+            Self::Group => "group",
+            Self::Task => "task",
             Self::Stub => "stub",
             Self::Value => "with_value",
             Self::Key => "with_key",
@@ -74,6 +80,9 @@ impl Facets {
     /// It has a clock of its own: deadlines above are another clock's.
     pub(crate) const CLOCK: Self = Self(1024);
 
+    /// It is a task: what is known of that follows it in memory.
+    pub(crate) const TASK: Self = Self(2048);
+
     /// Of a child's facets, those that hold as they do for its parent.
     pub(crate) const fn inherited(self) -> Self {
         Self(self.0 & Self::CANCELABLE.0)
@@ -104,6 +113,15 @@ pub(crate) struct Plan {
     pub(crate) cause: Option<Cause>,
     /// A clock of its own.
     pub(crate) clock: Option<Arc<Clockwork>>,
+    /// When and where it was made, if that is to be known.
+    pub(crate) birth: Option<Birth>,
+}
+
+/// When and where a node was made.
+#[derive(Clone, Copy)]
+pub(crate) struct Birth {
+    pub(crate) at: Instant,
+    pub(crate) location: &'static Location<'static>,
 }
 
 impl Plan {
@@ -115,6 +133,7 @@ impl Plan {
             values: Vec::new(),
             cause: None,
             clock: None,
+            birth: None,
         }
     }
 }

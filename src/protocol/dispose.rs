@@ -132,6 +132,21 @@ fn drop_some(first: Option<Item>, mut garbage: Garbage) {
     panics.resume();
 }
 
+/// Runs `f` as if no loop were under way on this thread: what it drops is dropped
+/// before it returns.
+pub(super) fn outside(f: impl FnOnce()) {
+    struct Again(*mut Garbage);
+
+    impl Drop for Again {
+        fn drop(&mut self) {
+            OUTER.with(|outer| outer.set(self.0));
+        }
+    }
+
+    let _again = Again(OUTER.with(|outer| outer.replace(null_mut())));
+    f();
+}
+
 /// Drops what is the user's. While this thread unwinds, a panic in it is
 /// reported and goes no further: it would abort.
 pub(super) fn drop_one<T>(value: T) {
@@ -165,14 +180,14 @@ pub(super) fn run_all(mut f: impl FnMut() -> bool) {
 }
 
 /// Keeps the first panic of several pieces of user's code.
-pub(super) struct Panics(Option<Box<dyn Any + Send>>);
+pub(crate) struct Panics(Option<Box<dyn Any + Send>>);
 
 impl Panics {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(None)
     }
 
-    pub(super) fn catch(&mut self, f: impl FnOnce()) {
+    pub(crate) fn catch(&mut self, f: impl FnOnce()) {
         let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else {
             return;
         };
@@ -192,7 +207,7 @@ impl Panics {
 
     /// Goes on with the first panic, unless this thread unwinds already: then
     /// the panic hook has reported it, and that is all.
-    pub(super) fn resume(self) {
+    pub(crate) fn resume(self) {
         if let Some(panic) = self.0 {
             if std::thread::panicking() {
                 forget(panic);

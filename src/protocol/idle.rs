@@ -10,9 +10,10 @@
 //! One thread at a time looks, for all who asked (see `node::idlers`): it makes
 //! the lanes quiet one after the other, which an empty one lets it, and then
 //! goes over them once more. If none was pushed to since, there was a moment at
-//! which all of them were empty; then it claims the waiters that it finds, and
-//! wakes them in the end, outside of everything (T8). A waiter that was claimed
-//! says that there was such a moment, whatever has been derived since.
+//! which all of them were empty; then it claims the waiters that were there
+//! before it began, and wakes them in the end, outside of everything (T8). A
+//! waiter that was claimed says that there was such a moment since it came,
+//! whatever has been derived since.
 //!
 //! | who | does | then asks |
 //! |---|---|---|
@@ -189,10 +190,12 @@ pub(super) fn emptied(node: &Node, chain: &mut Chain) {
     look(node, chain);
 }
 
-/// Wakes who waited.
+/// Wakes who waited. Nothing of what that drops is left to a loop that this may
+/// run in: a waker may wait for it.
 pub(super) fn deliver(mut chain: Chain) {
     if !chain.is_empty() {
-        dispose::run_all(|| chain.deliver(|| unreachable!("no callback waits for this")));
+        let mut wake = || chain.deliver(|| unreachable!("no callback waits for this"));
+        dispose::outside(|| dispose::run_all(&mut wake));
     }
 }
 
@@ -208,10 +211,7 @@ fn look(node: &Node, chain: &mut Chain) -> bool {
     let mut found = false;
     loop {
         idlers.begin();
-        if is_quiet(node) {
-            found = true;
-            claim(idlers, chain);
-        }
+        found |= tell(node, idlers, chain);
         if idlers.end() {
             return found;
         }
@@ -233,13 +233,21 @@ fn is_quiet(node: &Node) -> bool {
     all && (again.all(|quiet| quiet) || !recheck(Site::IdleTwice))
 }
 
-fn claim(idlers: &Idlers, chain: &mut Chain) {
+/// Claims the waiters that are linked now, if there is a moment from now on at
+/// which all lanes are empty: true. Who comes meanwhile may come after that
+/// moment, and asks for a look of its own.
+fn tell(node: &Node, idlers: &Idlers, chain: &mut Chain) -> bool {
     if idlers.lane.first().is_null() {
-        return;
+        return is_quiet(node);
     }
     let _pin = epoch::pin();
     idlers.lane.enter();
-    // SAFETY: counted in under a pin (L7).
-    unsafe { chain.claim_all(idlers.lane.first()) };
+    let newest = idlers.lane.first();
+    let quiet = is_quiet(node);
+    if quiet {
+        // SAFETY: counted in under a pin (L7).
+        unsafe { chain.claim_all(newest) };
+    }
     idlers.lane.leave();
+    quiet
 }

@@ -17,6 +17,7 @@
 //! | hand values down | `value` | find the nearest set, go up from there (see `values`) |
 //! | several parents | `link`, `source`, `hold` | a stub in each other parent's list; a count that may be joined |
 //! | look | `snapshot` | walk as `mark` does, write nothing |
+//! | run tasks | `task`, `tour` | nodes of which more is known; told to go, and reported |
 //! | what users gave goes | `dispose` | last of all, outside everything |
 //!
 //! # Invariants
@@ -81,16 +82,20 @@ mod moved;
 mod release;
 mod snapshot;
 mod source;
+mod task;
+mod tour;
 mod value;
 mod wait;
 
 pub(crate) use ask::Label;
 pub(crate) use callback::Registered;
 pub(crate) use deadline::Planned;
+pub(crate) use dispose::Panics;
 pub(crate) use expire::{Next, Thrown, run_once};
 pub(crate) use idle::IdleWait;
 pub(crate) use snapshot::Row;
 pub(crate) use source::Foreign;
+pub(crate) use task::TaskRow;
 pub(crate) use wait::Wait;
 
 use crate::error::{Cause, Id};

@@ -87,16 +87,6 @@ impl Drop for ToWake {
     }
 }
 
-/// Waiters to wake, as nothing lives below what they wait for: with the rest of
-/// what runs user's code.
-struct Idle(Chain);
-
-impl Drop for Idle {
-    fn drop(&mut self) {
-        idle::deliver(std::mem::replace(&mut self.0, Chain::new()));
-    }
-}
-
 /// Takes the timer of a dead node off. False if the driver uses the node: then it
 /// will bury it. And the driver to be woken later.
 fn ends_timer(node: &Node) -> (bool, Option<Arc<Clockwork>>) {
@@ -136,6 +126,7 @@ unsafe fn last_handle_gone_slow(at: NonNull<Node>) {
 ///
 /// As `bury`.
 pub(super) unsafe fn bury_all(at: NonNull<Node>, mut garbage: Garbage) {
+    let mut idlers = Chain::new();
     let mut next = Some(at);
     while let Some(at) = next {
         // SAFETY: dead and not buried.
@@ -152,9 +143,15 @@ pub(super) unsafe fn bury_all(at: NonNull<Node>, mut garbage: Garbage) {
             break;
         }
         // SAFETY: dead, not buried, and ours to bury (T7); the garbage is ours.
-        next = unsafe { bury(at, &raw mut garbage) };
+        next = unsafe { bury(at, &raw mut garbage, &mut idlers) };
     }
-    dispose::drop_all(next, garbage);
+    if idlers.is_empty() {
+        return dispose::drop_all(next, garbage);
+    }
+    let mut panics = Panics::new();
+    panics.catch(|| idle::deliver(idlers));
+    panics.catch(|| dispose::drop_all(next, garbage));
+    panics.resume();
 }
 
 /// Ends a dead node: drops its values, then buries it, and so on up the chain
@@ -184,9 +181,11 @@ pub(super) unsafe fn end(at: NonNull<Node>, garbage: *mut Garbage, panics: &mut 
             // SAFETY: dead, not buried, and ours; each value once.
             panics.catch(|| unsafe { Node::drop_value(at, number) });
         }
+        let mut idlers = Chain::new();
         // SAFETY: dead, not buried, and ours to bury (T7); the garbage by the
         // caller.
-        next = unsafe { bury(at, garbage) };
+        next = unsafe { bury(at, garbage, &mut idlers) };
+        panics.catch(|| idle::deliver(idlers));
     }
 }
 
@@ -282,18 +281,22 @@ fn give_up(node: &Node, lanes: u32) -> bool {
 }
 
 /// Buries a dead node. The parent, if it was waiting for that and is now dead
-/// as well.
+/// as well. Who waited for the parent to be idle goes to `idlers`.
 ///
 /// # Safety
 ///
-/// The node is dead (N3), not buried, and the caller's to bury (T7).
-/// `all_garbage` is as in `end`.
-unsafe fn bury(at: NonNull<Node>, all_garbage: *mut Garbage) -> Option<NonNull<Node>> {
+/// The node is dead (N3), not buried, and the caller's to bury (T7). `garbage` is
+/// as in `end`.
+unsafe fn bury(
+    at: NonNull<Node>,
+    garbage: *mut Garbage,
+    idlers: &mut Chain,
+) -> Option<NonNull<Node>> {
     // SAFETY: not buried yet.
     let node = unsafe { at.as_ref() };
     // SAFETY: by the caller; not used any more where nodes are freed, as with
     // the last one of a driver that goes, and that may be user's code.
-    let garbage = unsafe { &mut *all_garbage };
+    let garbage = unsafe { &mut *garbage };
     // SAFETY: no handle is left here or below, so nobody reads the record (S4).
     garbage.records.extend(unsafe { node.state.take_record() });
     // SAFETY: dead, and ours.
@@ -322,14 +325,8 @@ unsafe fn bury(at: NonNull<Node>, all_garbage: *mut Garbage) -> Option<NonNull<N
     // A pointer to all of the parent, also if it is part of something larger.
     let above = NonNull::new(node.parent.cast_mut());
     let batch = list::batch(number != 0);
-    let mut idlers = Chain::new();
-    let mut emptied = || idle::emptied(parent, &mut idlers);
+    let mut emptied = || idle::emptied(parent, idlers);
     // SAFETY: the node is linked there, and ours to give up.
     let reaped = unsafe { lane.bury::<Node>(at.cast(), batch, &mut pin, &mut emptied) };
-    if !idlers.is_empty() {
-        // SAFETY: by the caller; what ran since has its own reference.
-        let garbage = unsafe { &mut *all_garbage };
-        garbage.knots.push(Box::new(Idle(idlers)));
-    }
     above.filter(|_| reaped == Reaped::Emptied && give_up(parent, 1))
 }

@@ -42,14 +42,16 @@ use super::deadline;
 use super::hold::Hold;
 use crate::error::{Id, Reason};
 use crate::list::Link;
-use crate::node::{Facets, Node, ORPHAN};
+use crate::node::{Birth, Facets, Node, ORPHAN};
 use crate::state::View;
 use crate::sync::Ordering::Relaxed;
-use crate::sync::{Site, epoch};
+use crate::sync::{Site, clock, epoch};
 use crate::timer::{Clockwork, Moment};
 use crate::wait_cell::Listening;
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What was seen of one node.
 pub(crate) struct Row {
@@ -62,6 +64,11 @@ pub(crate) struct Row {
     pub(crate) held: bool,
     /// Why it was done, and the node where that began.
     pub(crate) end: Option<(Reason, Id)>,
+    /// When and where it was made, if that is known, and which of the walk's
+    /// clocks tells how long ago; none: the system's.
+    birth: Option<(Birth, Option<usize>)>,
+    /// The same.
+    pub(crate) made: Option<(Duration, &'static Location<'static>)>,
     /// Its own deadline, and which of the walk's clocks tells how far off it is.
     deadline: Option<(Moment, usize)>,
     pub(crate) children: usize,
@@ -77,13 +84,14 @@ impl NodeRef {
         let node = self.node();
         if node.is_static() {
             // What is derived from it is in no list.
-            return vec![Row::open(node, None, true)];
+            // SAFETY: a static.
+            return vec![unsafe { Row::open(self.0, None, true) }];
         }
         let pin = epoch::pin();
         let mut walk = Walk {
             clocks: Vec::new(),
             rows: Vec::new(),
-            root: node,
+            root: self.0,
             row: 0,
             owner: node,
             lane: 0,
@@ -95,7 +103,14 @@ impl NodeRef {
         // User's code may run from here on: clocks, and what the holds drop.
         let clocks = walk.clocks.iter();
         let times: Vec<Moment> = clocks.map(|clockwork| clockwork.now()).collect();
+        let clocks = walk.clocks.iter();
+        let instants: Vec<Instant> = clocks.map(|clockwork| clockwork.engine().now()).collect();
+        let system = clock::now();
         for row in &mut walk.rows {
+            row.made = row.birth.take().map(|(birth, clock)| {
+                let now = clock.map_or(system, |clock| instants[clock]);
+                (now.saturating_duration_since(birth.at), birth.location)
+            });
             let deadline = row.deadline.take();
             row.label.remaining = deadline.map(|(at, clock)| at.since(times[clock]));
         }
@@ -107,7 +122,7 @@ struct Walk<'t> {
     /// The clocks of deadlines, each kept until it is asked.
     clocks: Vec<Arc<Clockwork>>,
     rows: Vec<Row>,
-    root: &'t Node,
+    root: NonNull<Node>,
     /// Whose lane the walk is in, and its row.
     owner: &'t Node,
     row: usize,
@@ -124,9 +139,13 @@ struct Ended;
 
 impl<'t> Walk<'t> {
     fn run(&mut self) {
-        self.rows.push(Row::open(self.root, None, true));
-        if !self.enter(self.root, 0, lanes(self.root)) {
-            self.close(self.root, 0);
+        // SAFETY: kept by who asks.
+        let root = unsafe { self.root.as_ref() };
+        // SAFETY: the same; the pointer of a handle.
+        let row = unsafe { Row::open(self.root, None, true) };
+        self.rows.push(row);
+        if !self.enter(root, 0, lanes(root)) {
+            self.close(root, 0);
             return;
         }
         loop {
@@ -136,8 +155,9 @@ impl<'t> Walk<'t> {
                 }
                 continue;
             };
+            let at = child.cast::<Node>();
             // SAFETY: in a lane we are counted in, under a pin (L7).
-            let child = unsafe { child.cast::<Node>().as_ref() };
+            let child = unsafe { at.as_ref() };
             self.child = NonNull::new(child.link.next());
             // Relaxed: whoever keeps it since before this walk made it count
             // before, too.
@@ -148,7 +168,9 @@ impl<'t> Walk<'t> {
                 continue;
             }
             let row = self.rows.len();
-            self.rows.push(Row::open(child, Some(self.row), held));
+            // SAFETY: as above; a link is a pointer to all of its node.
+            let opened = unsafe { Row::open(at, Some(self.row), held) };
+            self.rows.push(opened);
             if !self.enter(child, row, lanes(child)) {
                 self.close(child, row);
             }
@@ -209,9 +231,16 @@ impl<'t> Walk<'t> {
         };
         let listening = listening(node);
         let deadline = self.deadline(node);
+        let clock = match self.rows[row].birth {
+            Some(_) => clockwork_of(node).and_then(|clockwork| self.clock(clockwork)),
+            None => None,
+        };
         let this = &mut self.rows[row];
         this.end = end;
         this.deadline = deadline;
+        if let Some(birth) = &mut this.birth {
+            birth.1 = clock;
+        }
         this.listening = listening;
         if let Some(parent) = this.parent {
             self.rows[parent].children += 1;
@@ -221,19 +250,20 @@ impl<'t> Walk<'t> {
     /// The own deadline of `node`.
     fn deadline(&mut self, node: &Node) -> Option<(Moment, usize)> {
         let (at, clockwork) = deadline::own_deadline(node)?;
+        Some((at, self.clock(clockwork)?))
+    }
+
+    /// Which of the walk's clocks this is.
+    fn clock(&mut self, clockwork: &Clockwork) -> Option<usize> {
         // Few trees have more than one clock.
         let known = self
             .clocks
             .iter()
             .rposition(|clock| std::ptr::eq(&**clock, clockwork));
-        let clock = match known {
-            Some(clock) => clock,
-            None => {
-                self.clocks.push(clockwork.keep()?);
-                self.clocks.len() - 1
-            }
-        };
-        Some((at, clock))
+        if known.is_none() {
+            self.clocks.push(clockwork.keep()?);
+        }
+        Some(known.unwrap_or(self.clocks.len() - 1))
     }
 
     /// Why `node` is done, and the node where that began.
@@ -281,7 +311,16 @@ impl<'t> Walk<'t> {
 impl Row {
     /// What does not change any more, and for the rest what holds of a node
     /// that was just made.
-    fn open(node: &Node, parent: Option<usize>, held: bool) -> Row {
+    ///
+    /// # Safety
+    ///
+    /// As `Node::task`.
+    unsafe fn open(at: NonNull<Node>, parent: Option<usize>, held: bool) -> Row {
+        // SAFETY: by the caller.
+        let node = unsafe { at.as_ref() };
+        // SAFETY: by the caller.
+        let task = unsafe { Node::task(at) };
+        let birth = task.map(|task| task.birth).or_else(|| node.birth());
         Row {
             parent,
             id: id(node),
@@ -289,12 +328,21 @@ impl Row {
             name: node.name().map(Box::from),
             held,
             end: None,
+            birth: birth.map(|birth| (birth, None)),
+            made: None,
             deadline: None,
             children: 0,
             links: 0,
             listening: Listening::default(),
         }
     }
+}
+
+/// The clock of `node`, if it is not the system's.
+fn clockwork_of(node: &Node) -> Option<&Clockwork> {
+    // SAFETY: its own, or an ancestor's, which the node keeps.
+    let timer = unsafe { node.env().time.as_ref() }?;
+    Some(timer.shard().clockwork())
 }
 
 fn lanes(node: &Node) -> usize {

@@ -12,13 +12,14 @@ use std::path::Path as FilePath;
 const LAYERS: &[&[&str]] = &[
     &["sync"],
     &["error"],
-    &["state", "list"],
+    &["state", "list", "admission", "failures"],
     &["wait_cell", "values"],
     &["timer"],
     &["node"],
     &["protocol"],
     &["time"],
     HANDLES,
+    &["group"],
     &["model"],
     &["lib"],
 ];
@@ -56,8 +57,10 @@ const UNSAFE_ROOMS: &[&str] = &[
     "node.rs",
     "node/",
     "protocol/",
+    "failures.rs",
     "run.rs",
     "stream.rs",
+    "group/running.rs",
 ];
 
 /// Sites in more than one place.

@@ -5,6 +5,7 @@
 mod text;
 
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 use crate::context::Context;
@@ -49,6 +50,10 @@ pub enum Kind {
     Deadline,
     /// [`Context::with_clock`] or [`Context::with_driver`].
     Clock,
+    /// [`TaskGroup`](crate::TaskGroup).
+    Group,
+    /// A task of one.
+    Task,
 }
 
 impl fmt::Display for Kind {
@@ -65,6 +70,8 @@ impl fmt::Display for Kind {
             Kind::Source => "from_source",
             Kind::Deadline => "with_deadline",
             Kind::Clock => "with_clock",
+            Kind::Group => "group",
+            Kind::Task => "task",
         })
     }
 }
@@ -83,6 +90,8 @@ impl Kind {
             node::Kind::Source => Kind::Source,
             node::Kind::Deadline => Kind::Deadline,
             node::Kind::Clock => Kind::Clock,
+            node::Kind::Group => Kind::Group,
+            node::Kind::Task => Kind::Task,
             node::Kind::Stub => unreachable!("a stub is no context, and not shown"),
         }
     }
@@ -157,6 +166,7 @@ pub struct Node {
     links: usize,
     waiters: usize,
     callbacks: usize,
+    made: Option<(Duration, &'static Location<'static>)>,
 }
 
 impl Node {
@@ -249,6 +259,39 @@ impl Node {
         self.callbacks
     }
 
+    /// How long ago it was made, by its clock.
+    ///
+    /// Known of contexts with a name, and of groups, scopes, drains and tasks;
+    /// `None` for others, which do not look at a clock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::{Context, time::ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let root = Context::background().with_clock(&clock);
+    /// let line = line!() + 1;
+    /// let (job, _handle) = root.derive().name("job").build();
+    /// clock.advance(Duration::from_secs(3));
+    /// let tree = job.tree();
+    /// let node = tree.nodes().next().unwrap();
+    /// assert_eq!(node.age(), Some(Duration::from_secs(3)));
+    /// assert_eq!(node.location().unwrap().line(), line);
+    /// assert_eq!(job.with_cancel().0.tree().nodes().next().unwrap().age(), None);
+    /// ```
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.made.map(|(age, _)| age)
+    }
+
+    /// Where it was made, if its [age](Node::age) is known.
+    #[must_use]
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.made.map(|(_, location)| location)
+    }
+
     fn new(row: Row, parent: Option<&Node>) -> Node {
         Node {
             id: row.id,
@@ -265,6 +308,7 @@ impl Node {
             links: row.links,
             waiters: row.listening.waiters,
             callbacks: row.listening.callbacks,
+            made: row.made,
         }
     }
 }

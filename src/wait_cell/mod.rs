@@ -53,9 +53,11 @@
 
 mod callback;
 mod join;
+mod slot;
 mod waiter;
 
 pub(crate) use callback::{Callback, Prevented, Stopped};
+pub(crate) use slot::WakerSlot;
 pub(crate) use waiter::Waiter;
 
 use crate::error::CancelError;

@@ -10,14 +10,14 @@
 //! before both. The canceller uses the slot only if it fires after `REPLACED`
 //! and before `OFF`; what it leaves there is the owner's to drop.
 
+use super::slot::{Latest, Wrapped};
 use super::{CLAIMED, FIRED, Kind, Listener, OFF, RELEASED, REPLACED, UNLINKED};
 use crate::list;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicWaker, Cell, Site, memory};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::task::{RawWakerVTable, Wake, Waker};
+use std::task::Waker;
 
 /// One registered wait.
 #[repr(C)]
@@ -38,44 +38,6 @@ pub(crate) struct Replaced(
     #[expect(dead_code, reason = "held to be dropped")] Option<Waker>,
     #[expect(dead_code, reason = "held to be dropped")] Option<Waker>,
 );
-
-/// Which waker an owner put into the slot last.
-#[derive(Clone, Copy)]
-struct Latest {
-    data: *const (),
-    vtable: &'static RawWakerVTable,
-}
-
-impl Latest {
-    fn of(waker: &Waker) -> Self {
-        Self {
-            data: waker.data(),
-            vtable: waker.vtable(),
-        }
-    }
-
-    fn is(&self, waker: &Waker) -> bool {
-        self.data == waker.data() && std::ptr::eq(self.vtable, waker.vtable())
-    }
-}
-
-/// A waker whose clone runs no user's code, as the slot makes one.
-struct Wrapped(Waker);
-
-impl Wrapped {
-    fn around(waker: Waker) -> Waker {
-        Waker::from(Arc::new(Self(waker)))
-    }
-}
-
-impl Wake for Wrapped {
-    fn wake(self: Arc<Self>) {
-        match Arc::try_unwrap(self) {
-            Ok(Self(waker)) => waker.wake(),
-            Err(shared) => shared.0.wake_by_ref(),
-        }
-    }
-}
 
 /// The wakers that an owner has to drop, outside everything.
 pub(crate) enum Leftover {

@@ -150,6 +150,16 @@ pub(crate) fn two_idles_vs_drop() {
     });
 }
 
+pub(crate) fn idle_vs_idle() {
+    let (root, _cancel) = root();
+    let held = child(&root);
+    let other = root.clone();
+    let waits = |root: Context| move || poll(&mut root.idle(), &Wakes::new());
+    let ready = race(waits(root), waits(other));
+    assert_eq!(ready, (false, false));
+    drop(held);
+}
+
 pub(crate) fn idle_vs_link_drop() {
     let (root, _cancel) = root();
     let (elsewhere, _stop) = self::root();
@@ -157,4 +167,27 @@ pub(crate) fn idle_vs_link_drop() {
     drop(_keep);
     let (drops, gone) = let_go(link);
     race(drops, wait_and_see(root, vec![gone]));
+}
+
+/// Who begins to wait while another looks is not told of what was before.
+pub(crate) fn idle_vs_look_in_progress() {
+    let (root, _cancel) = root();
+    let held = child(&root);
+    let parent = root.clone();
+    // From now on whoever drops looks.
+    assert!(!poll(&mut root.idle(), &Wakes::new()));
+    let ((), kept) = race(
+        move || drop(held),
+        move || {
+            let kept = child(&parent);
+            let mut idle = parent.idle();
+            let wakes = Wakes::new();
+            assert!(!poll(&mut idle, &wakes), "one is held");
+            assert!(!poll(&mut idle, &wakes), "and was all the time");
+            drop(idle);
+            kept
+        },
+    );
+    drop(kept);
+    drop(root);
 }

@@ -1,0 +1,228 @@
+//! Who is in a group, and whether anybody may still come in: one word.
+//!
+//! # How it works
+//!
+//! ```text
+//! word     CLOSED | JOINED | background (31 bits) | main (31 bits)
+//! ```
+//!
+//! | transition | by | word |
+//! |---|---|---|
+//! | enter | who starts a task | one more, refused if CLOSED |
+//! | leave | a task that is over | one less |
+//! | close | anybody | CLOSED |
+//! | join | who waits for the end | JOINED, and CLOSED if no main task is in |
+//! | leave of the last main one | with CLOSED or JOINED | CLOSED, and it is in the background until it has told the others |
+//!
+//! Admission and close are compare-and-swaps of the same word, so whoever was
+//! admitted came before the close, and is waited for; whoever comes after it is
+//! refused. The same holds of a join and of the last task that leaves.
+//!
+//! | state | main | CLOSED | then |
+//! |---|---|---|---|
+//! | open | any | no | all may come in |
+//! | closed | some | yes | they are waited for |
+//! | winding up | none | yes | who made it this has the background ones told; nobody comes in |
+//! | over | none, no background | yes | for good |
+//!
+//! # Invariants
+//!
+//! - **A1** After CLOSED no count grows, but for the one unit of who winds up.
+//! - **A2** A group is wound up once: by whoever makes it closed and free of main
+//!   tasks, in one compare-and-swap. That thread is counted in the background
+//!   from then on, until it leaves.
+//! - **A3** It is over once: when the last count goes after CLOSED.
+//!
+//! # Orderings
+//!
+//! Leaving releases what a task did; who makes the word *over* acquires all of
+//! it, as does whoever finds it over.
+//!
+//! Progress: all of it is lock-free; nobody waits here.
+//!
+//! Models: `admit_vs_close`, `admit_vs_join`, `last_task_vs_join`,
+//! `last_task_vs_close`, `two_last_tasks_vs_join`.
+
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::sync::{AtomicUsize, Site};
+
+const CLOSED: usize = 1 << 63;
+const JOINED: usize = 1 << 62;
+const FLAGS: usize = CLOSED | JOINED;
+const BACKGROUND: usize = 1 << 31;
+const MOST: usize = BACKGROUND - 1;
+
+/// Who is in, and whether anybody may come in.
+pub(crate) struct Admission(AtomicUsize);
+
+/// In which of the two counts a task is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Class {
+    Main,
+    Background,
+}
+
+impl Class {
+    fn unit(self) -> usize {
+        match self {
+            Class::Main => 1,
+            Class::Background => BACKGROUND,
+        }
+    }
+}
+
+/// Nobody is admitted any more.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+/// What a change has left to do to who made it.
+#[must_use = "somebody may have to wind up, or to tell that all is over"]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Then {
+    Nothing,
+    /// No main task is left, and none will come: the caller winds up, and then
+    /// leaves the background.
+    WindUp,
+    /// All is over: the caller tells those who wait.
+    Over,
+}
+
+/// A value of the word.
+#[derive(Clone, Copy)]
+struct Word(usize);
+
+impl Word {
+    fn has(self, flags: usize) -> bool {
+        self.0 & flags != 0
+    }
+
+    fn main(self) -> usize {
+        self.0 & MOST
+    }
+
+    fn background(self) -> usize {
+        (self.0 & !FLAGS) >> 31
+    }
+
+    fn of(self, class: Class) -> usize {
+        match class {
+            Class::Main => self.main(),
+            Class::Background => self.background(),
+        }
+    }
+
+    fn closed(self) -> Word {
+        Word(self.0 | CLOSED)
+    }
+
+    /// The same without main tasks: closed, and with who winds up in the
+    /// background.
+    fn winding_up(self) -> Word {
+        debug_assert_eq!(self.main(), 0);
+        Word((self.0 | CLOSED) + BACKGROUND)
+    }
+}
+
+impl Admission {
+    crate::sync::const_fn! {
+        pub(crate) fn new() -> Admission {
+            Admission(AtomicUsize::new(0))
+        }
+    }
+
+    /// Lets a task in.
+    ///
+    /// # Panics
+    ///
+    /// With more than 2^31 tasks of a class.
+    #[inline]
+    pub(crate) fn enter(&self, class: Class) -> Result<(), Closed> {
+        // Relaxed: a guess, which the compare-and-swap checks.
+        let mut word = Word(self.0.load(Relaxed, Site::AdmitLoad));
+        loop {
+            if word.has(CLOSED) {
+                return Err(Closed);
+            }
+            assert!(word.of(class) < MOST - 1, "too many tasks in a group");
+            // Relaxed, both: decides by its place in the order of the word.
+            let swapped = self.0.compare_exchange(
+                word.0,
+                word.0 + class.unit(),
+                Relaxed,
+                Relaxed,
+                Site::Admit,
+            );
+            match swapped {
+                Ok(_) => return Ok(()),
+                Err(now) => word = Word(now),
+            }
+        }
+    }
+
+    /// A task that was let in is over.
+    #[inline]
+    pub(crate) fn leave(&self, class: Class) -> Then {
+        // Relaxed: a guess, which the compare-and-swap checks.
+        let mut word = Word(self.0.load(Relaxed, Site::AdmissionLeaveLoad));
+        loop {
+            debug_assert_ne!(word.of(class), 0, "it was let in");
+            let left = Word(word.0 - class.unit());
+            let last = class == Class::Main && left.main() == 0 && left.has(FLAGS);
+            let new = if last { left.winding_up() } else { left };
+            // Release: what the task did; Acquire: what the others did, should
+            // this be the last. They meet each other. On failure Relaxed.
+            let swapped =
+                self.0
+                    .compare_exchange(word.0, new.0, AcqRel, Relaxed, Site::AdmissionLeave);
+            match swapped {
+                Ok(_) if last => return Then::WindUp,
+                Ok(_) if new.0 & !JOINED == CLOSED => return Then::Over,
+                Ok(_) => return Then::Nothing,
+                Err(now) => word = Word(now),
+            }
+        }
+    }
+
+    /// Lets nobody in any more. Whether this call decided that, and what it has
+    /// left to do.
+    pub(crate) fn close(&self) -> (bool, Then) {
+        self.finish(Word::closed, Site::AdmissionCloseLoad, Site::AdmissionClose)
+    }
+
+    /// As `close`, as soon as no main task is in.
+    pub(crate) fn join(&self) -> Then {
+        let joined = |word: Word| Word(word.0 | JOINED);
+        self.finish(joined, Site::AdmissionJoinLoad, Site::AdmissionJoin)
+            .1
+    }
+
+    fn finish(&self, mark: impl Fn(Word) -> Word, look: Site, swap: Site) -> (bool, Then) {
+        // Relaxed: a guess, which the compare-and-swap checks.
+        let mut word = Word(self.0.load(Relaxed, look));
+        loop {
+            let marked = mark(word);
+            if word.has(CLOSED) || marked.0 == word.0 {
+                return (false, Then::Nothing);
+            }
+            let last = word.main() == 0;
+            let new = if last { marked.winding_up() } else { marked };
+            // Acquire: what the tasks did that are over, as who winds up tells
+            // of them; meets the Release in `leave`. On failure Relaxed.
+            let swapped = self
+                .0
+                .compare_exchange(word.0, new.0, Acquire, Relaxed, swap);
+            match swapped {
+                Ok(_) if last => return (true, Then::WindUp),
+                Ok(_) => return (true, Then::Nothing),
+                Err(now) => word = Word(now),
+            }
+        }
+    }
+
+    /// How many are in, and whether nobody is let in any more.
+    pub(crate) fn look(&self) -> (usize, bool) {
+        // Relaxed: of the moment.
+        let word = Word(self.0.load(Relaxed, Site::AdmissionLook));
+        (word.main() + word.background(), word.has(CLOSED))
+    }
+}

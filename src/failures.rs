@@ -1,0 +1,92 @@
+//! What went wrong in a group, in the order in which it did: a stack that only
+//! grows.
+//!
+//! One compare-and-swap puts an entry on top; whoever finds the stack empty was
+//! the first. Nothing is taken off before the stack goes, so what is read stays.
+//!
+//! - **E1** `below` is written before the push and never after; what was pushed is
+//!   valid until the stack is dropped, which nobody else then uses.
+//!
+//! Models: `failures_vs_failures`, `failure_vs_join`.
+
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::{AtomicPtr, Site, memory};
+use std::ptr::{NonNull, null_mut};
+
+/// A stack that only grows.
+pub(crate) struct Failures<T> {
+    top: AtomicPtr<Entry<T>>,
+}
+
+struct Entry<T> {
+    what: T,
+    below: *mut Entry<T>,
+}
+
+// SAFETY: a stack of `T`s, which are dropped where it is.
+unsafe impl<T: Send> Send for Failures<T> {}
+// SAFETY: `T`s are moved in from any thread, and shared with any.
+unsafe impl<T: Send + Sync> Sync for Failures<T> {}
+
+impl<T> Failures<T> {
+    pub(crate) fn new() -> Failures<T> {
+        Failures {
+            top: AtomicPtr::new(null_mut()),
+        }
+    }
+
+    /// Puts `what` on top. True if it is the first.
+    pub(crate) fn push(&self, what: T) -> bool {
+        // Relaxed: a guess, which the compare-and-swap checks.
+        let mut below = self.top.load(Relaxed, Site::FailureLoad);
+        let entry = memory::alloc(Entry { what, below });
+        loop {
+            let place = entry.as_ptr();
+            // SAFETY: not pushed yet, so ours alone (E1).
+            let place = unsafe { &raw mut (*place).below };
+            // SAFETY: the same.
+            unsafe { place.write(below) };
+            // Release: publishes the entry, and with those below it; meets the
+            // Acquire in `iter`. On failure Relaxed.
+            let swapped = self.top.compare_exchange(
+                below,
+                entry.as_ptr(),
+                Release,
+                Relaxed,
+                Site::FailurePush,
+            );
+            match swapped {
+                Ok(_) => return below.is_null(),
+                Err(now) => below = now,
+            }
+        }
+    }
+
+    /// All so far, the last first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        // Acquire: shows the entries; meets the Release in `push`, whose
+        // read-modify-writes are one chain.
+        let mut at = self.top.load(Acquire, Site::FailureRead);
+        std::iter::from_fn(move || {
+            let entry = NonNull::new(at)?;
+            // SAFETY: valid as long as the stack (E1).
+            let entry = unsafe { memory::look(entry) };
+            at = entry.below;
+            Some(&entry.what)
+        })
+    }
+}
+
+impl<T> Drop for Failures<T> {
+    fn drop(&mut self) {
+        // Relaxed: whoever drops the stack comes after all who used it.
+        let mut at = self.top.load(Relaxed, Site::FailureDrop);
+        while let Some(entry) = NonNull::new(at) {
+            // SAFETY: nobody else uses it any more, and it is taken once (E1).
+            let entry = unsafe { memory::take(entry) };
+            at = entry.below;
+            // A panic leaks what is left, and no more.
+            drop(entry.what);
+        }
+    }
+}

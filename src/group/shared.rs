@@ -1,0 +1,217 @@
+//! What a group and its tasks share.
+//!
+//! | thing | is |
+//! |---|---|
+//! | `context` | what the tasks work under; done when one fails, and at the end |
+//! | `admission` | who is in, and whether anybody may come in |
+//! | `over` | done when all is over: who joins waits for it |
+//! | `failures` | what went wrong, in order |
+//!
+//! A task that ends gives back, one after the other: its future, its place, its
+//! context, its count. So whoever sees the count go sees the rest gone.
+
+use super::spawn::Spawn;
+use crate::admission::{Admission, Class, Then};
+use crate::context::Context;
+use crate::error::Cause;
+use crate::failures::Failures;
+use crate::handle::CancelHandle;
+use crate::protocol::{NodeRef, Panics};
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(super) struct Shared<E> {
+    pub(super) context: Context,
+    pub(super) cancel: CancelHandle,
+    pub(super) over: Context,
+    end: CancelHandle,
+    pub(super) admission: Admission,
+    pub(super) failures: Failures<Failure<E>>,
+    pub(super) spawner: Box<dyn Spawn>,
+    pub(super) location: &'static Location<'static>,
+}
+
+/// How a task failed.
+pub(super) enum Failure<E> {
+    Error(E),
+    Panic(Panic),
+    /// Its future was dropped before its end.
+    Aborted(Box<str>),
+}
+
+/// A panic of a task.
+pub(super) struct Panic {
+    /// Until a join resumes it.
+    payload: Mutex<Option<Box<dyn Any + Send>>>,
+    pub(super) message: Box<str>,
+}
+
+/// Why the others were cancelled, where that is no error of their own type.
+#[derive(Debug)]
+struct Reason(String);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Reason {}
+
+impl<E> Failure<E> {
+    /// Whether it is a panic that no join has resumed.
+    pub(super) fn is_unseen(&self) -> bool {
+        matches!(self, Failure::Panic(panic) if panic.is_unseen())
+    }
+}
+
+impl Panic {
+    fn new(task: &str, payload: Box<dyn Any + Send>) -> Panic {
+        let text = payload
+            .downcast_ref::<&'static str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let message = match text {
+            Some(text) => format!("{task} panicked: {text}"),
+            None => format!("{task} panicked"),
+        };
+        Panic {
+            payload: Mutex::new(Some(payload)),
+            message: message.into(),
+        }
+    }
+
+    /// What to resume, for the first who asks.
+    pub(super) fn take(&self) -> Option<Box<dyn Any + Send>> {
+        self.payload
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    fn is_unseen(&self) -> bool {
+        self.payload
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+}
+
+impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
+    pub(super) fn new(
+        (context, cancel): (Context, CancelHandle),
+        spawner: Box<dyn Spawn>,
+        location: &'static Location<'static>,
+    ) -> Shared<E> {
+        let (over, end) = Context::background().with_cancel();
+        Shared {
+            context,
+            cancel,
+            over,
+            end,
+            admission: Admission::new(),
+            failures: Failures::new(),
+            spawner,
+            location,
+        }
+    }
+
+    /// Does what a change of the admission has left to do. It may run user's
+    /// code, whose panics go to `panics`.
+    pub(super) fn finish(&self, then: Then, panics: &mut Panics) {
+        let mut then = then;
+        if then == Then::WindUp {
+            panics.catch(|| {
+                self.cancel.cancel_with("the task group has ended");
+            });
+            then = self.admission.leave(Class::Background);
+        }
+        if then == Then::Over {
+            panics.catch(|| {
+                self.end.cancel();
+            });
+        }
+    }
+
+    /// The same for who has nothing else to do.
+    pub(super) fn finish_now(&self, then: Then) {
+        let mut panics = Panics::new();
+        self.finish(then, &mut panics);
+        panics.resume();
+    }
+
+    /// Notes a failure of `task`. The first one cancels the others.
+    pub(super) fn fail(&self, failure: Failure<E>, panics: &mut Panics) {
+        let cause = match &failure {
+            Failure::Error(error) => Cause::new(error.clone()),
+            Failure::Panic(panic) => Cause::new(Reason(panic.message.to_string())),
+            Failure::Aborted(which) => Cause::new(Reason(which.to_string())),
+        };
+        if self.failures.push(failure) {
+            panics.catch(|| {
+                self.cancel.cancel_with(cause);
+            });
+        } else {
+            panics.catch(|| drop(cause));
+        }
+    }
+
+    pub(super) fn aborted(name: &str) -> Failure<E> {
+        Failure::Aborted(format!("{name} was dropped before its end").into())
+    }
+
+    pub(super) fn panicked(name: &str, payload: Box<dyn Any + Send>) -> Failure<E> {
+        Failure::Panic(Panic::new(name, payload))
+    }
+
+    pub(super) fn close(&self) -> bool {
+        let (closed, then) = self.admission.close();
+        self.finish_now(then);
+        closed
+    }
+}
+
+/// What a task has of its group, given up at its end.
+pub(super) struct Seat<E: Error + Send + Sync + Clone + 'static> {
+    pub(super) shared: Arc<Shared<E>>,
+    /// The context of the task.
+    pub(super) node: Option<NodeRef>,
+    pub(super) class: Class,
+}
+
+impl<E: Error + Send + Sync + Clone + 'static> Seat<E> {
+    pub(super) fn node(&self) -> &NodeRef {
+        self.node.as_ref().expect("there until the seat is left")
+    }
+
+    /// The task, for messages.
+    pub(super) fn label(&self) -> String {
+        match self.node().name() {
+            Some(name) => format!("task `{name}`"),
+            None => format!("task {}", self.node().id()),
+        }
+    }
+
+    /// Gives it up.
+    fn leave(&mut self, panics: &mut Panics) {
+        let Some(node) = self.node.take() else {
+            return;
+        };
+        let waker = node.task().ends();
+        panics.catch(|| drop(node));
+        let then = self.shared.admission.leave(self.class);
+        self.shared.finish(then, panics);
+        panics.catch(|| drop(waker));
+    }
+}
+
+impl<E: Error + Send + Sync + Clone + 'static> Drop for Seat<E> {
+    fn drop(&mut self) {
+        let mut panics = Panics::new();
+        self.leave(&mut panics);
+        panics.resume();
+    }
+}

@@ -1,0 +1,166 @@
+//! Nodes of tasks: what is known of the task, behind the node.
+//!
+//! | `fate` | set by | meaning |
+//! |---|---|---|
+//! | `STARTED` | the task | it was polled |
+//! | `ABORTED` | anybody | it is to go at its next poll, for which it is woken |
+//! | `ENDED` | the task | it is no more, though somebody may hold its context |
+//!
+//! Who aborts sets the bit and then takes the waker; a task that goes to sleep
+//! puts its waker into the slot and then looks at the bit. The slot orders the
+//! two: either the waker is found, or the bit is.
+//!
+//! A pointer to such a node is always one to all of it, made from the allocation
+//! and never from a reference to the node alone.
+//!
+//! Models: `abort_vs_poll`, `abort_vs_repoll`, `abort_vs_end`.
+
+use super::{Birth, Facets, Kind, New, Node};
+use crate::list::{self, Link, Linked};
+use crate::sync::Ordering::Relaxed;
+use crate::sync::{AtomicU32, Site, kept, memory, recheck};
+use crate::wait_cell::WakerSlot;
+use std::borrow::Cow;
+use std::ptr::{NonNull, null_mut};
+use std::task::Waker;
+
+const STARTED: u32 = 1;
+const ABORTED: u32 = 2;
+const ENDED: u32 = 4;
+
+/// What is known of a task.
+pub(crate) struct Task {
+    pub(crate) birth: Birth,
+    fate: AtomicU32,
+    slot: WakerSlot,
+}
+
+/// The node of a task.
+#[repr(C)]
+struct TaskNode {
+    node: Node,
+    task: Task,
+}
+
+kept!(TaskNode);
+
+// SAFETY: a node comes first, with its link first, and the layout is C's.
+unsafe impl Linked for TaskNode {
+    const WALKED_WHEN_CLOSED: bool = Node::WALKED_WHEN_CLOSED;
+
+    unsafe fn free(link: NonNull<Link>) {
+        // SAFETY: by the caller.
+        unsafe { memory::free_kept(link.cast::<Self>()) };
+    }
+}
+
+/// How far a task is.
+#[derive(Clone, Copy)]
+pub(crate) struct Progress {
+    pub(crate) started: bool,
+    pub(crate) aborted: bool,
+    pub(crate) ended: bool,
+}
+
+impl Task {
+    /// The task is polled. False if it has been aborted: then it has to go.
+    #[inline]
+    pub(crate) fn begins_poll(&self) -> bool {
+        // Relaxed, both: for those who count, and a guess; a task that goes to
+        // sleep looks again.
+        let fate = self.fate.load(Relaxed, Site::TaskLook);
+        if fate & STARTED == 0 {
+            self.fate.fetch_or(STARTED, Relaxed, Site::TaskStart);
+        }
+        fate & ABORTED == 0
+    }
+
+    /// The task goes to sleep. False if it has been aborted: then it has to go.
+    /// What was in the slot is for the caller to drop.
+    ///
+    /// # Safety
+    ///
+    /// Called by the task only.
+    #[inline]
+    pub(crate) unsafe fn sleeps(&self, waker: &Waker) -> (bool, Option<Waker>) {
+        // SAFETY: by the caller.
+        let old = unsafe { self.slot.register(waker) };
+        // Relaxed: the slot shows what was set before the waker was taken.
+        let aborted = self.fate.load(Relaxed, Site::TaskRecheck) & ABORTED != 0;
+        (!(aborted && recheck(Site::TaskSleeps)), old)
+    }
+
+    /// The task is over. Its waker is for the caller to drop.
+    pub(crate) fn ends(&self) -> Option<Waker> {
+        // Relaxed: for those who count.
+        self.fate.fetch_or(ENDED, Relaxed, Site::TaskEnd);
+        self.slot.take()
+    }
+
+    /// Has the task go at its next poll: the waker for that.
+    pub(crate) fn abort(&self) -> Option<Waker> {
+        // Relaxed: the slot releases it to a task that comes too late.
+        let before = self.fate.fetch_or(ABORTED, Relaxed, Site::TaskAbort);
+        (before & ENDED == 0).then(|| self.slot.take()).flatten()
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        // Relaxed: of the moment.
+        let fate = self.fate.load(Relaxed, Site::TaskProgress);
+        Progress {
+            started: fate & STARTED != 0,
+            aborted: fate & ABORTED != 0,
+            ended: fate & ENDED != 0,
+        }
+    }
+}
+
+impl Node {
+    /// The node of a task, with one handle, not attached yet.
+    pub(crate) fn alloc_task(
+        parent: NonNull<Node>,
+        facets: Facets,
+        name: Option<Cow<'static, str>>,
+        birth: Birth,
+    ) -> NonNull<Node> {
+        let extension = match name {
+            None => null_mut(),
+            name => super::Extension::of(name, None, None, None, None),
+        };
+        let new = New {
+            parent,
+            kind: Kind::Task,
+            facets: facets.and(Facets::TASK),
+            handles: 1,
+            extension,
+        };
+        let task = Task {
+            birth,
+            fate: AtomicU32::new(0),
+            slot: WakerSlot::new(),
+        };
+        let node = new.with(Node::env_below(parent));
+        list::alloc_kept(TaskNode { node, task }).cast()
+    }
+
+    /// What is known of the task, if the node is one of a task.
+    ///
+    /// # Safety
+    ///
+    /// The node is valid for as long as the caller says, and `at` points to all
+    /// of its memory.
+    pub(crate) unsafe fn task<'n>(at: NonNull<Node>) -> Option<&'n Task> {
+        // SAFETY: by the caller.
+        let is_task = unsafe { at.as_ref() }.is(Facets::TASK);
+        // SAFETY: such a node is part of one, and by the caller.
+        is_task.then(|| unsafe { &(*at.cast::<TaskNode>().as_ptr()).task })
+    }
+
+    /// # Safety
+    ///
+    /// As `free`; the node has the facet TASK.
+    pub(super) unsafe fn free_with_task(at: NonNull<Node>) {
+        // SAFETY: by the caller; `alloc_task` made it.
+        unsafe { memory::free_kept(at.cast::<TaskNode>()) };
+    }
+}
