@@ -3,6 +3,10 @@
 //! Plain data, no concurrency. A [`CancelError`] is put together from what the
 //! tree published in one write, so its parts always belong to one cancel.
 
+mod finished;
+
+pub use finished::Finished;
+
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -322,7 +326,9 @@ impl CancelError {
     /// The line that called `cancel` or `cancel_with`.
     ///
     /// For a cancel by a [`DropGuard`](crate::DropGuard) it is the line that
-    /// made the guard. `None` where no line of code cancelled.
+    /// made the guard, for one by a failing thread of a
+    /// [scope](crate::Context::scope) the line that started the thread. `None`
+    /// where no line of code cancelled.
     ///
     /// # Examples
     ///

@@ -11,16 +11,23 @@ mod context;
 mod deadline;
 mod derive;
 mod error;
+mod every;
 mod failures;
 mod group;
 mod handle;
 mod idle;
+mod idle_timeout;
 mod link;
 mod list;
+#[cfg(not(crossbeam_loom))]
+mod monitor;
 mod node;
+#[cfg(feature = "internal-model")]
+mod places;
 mod protocol;
 mod registration;
 mod run;
+mod scope;
 mod source;
 mod state;
 #[cfg(feature = "stream")]
@@ -48,7 +55,8 @@ extern crate self as ctxtree;
 pub use cancelled::{Cancelled, CancelledOwned};
 pub use context::Context;
 pub use derive::Derive;
-pub use error::{CancelError, Cause, Id, Reason};
+pub use error::{CancelError, Cause, Finished, Id, Reason};
+pub use every::Every;
 pub use group::spawn;
 pub use group::{
     BoxTask, Forgotten, GroupHandle, JoinError, Refused, Spawn, SpawnError, Straggler, Stragglers,
@@ -56,8 +64,10 @@ pub use group::{
 };
 pub use handle::{CancelHandle, DropGuard};
 pub use idle::Idle;
+pub use idle_timeout::IdleTimeout;
 pub use registration::{Registration, Stop};
 pub use run::{FutureExt, WithContext};
+pub use scope::Scope;
 pub use source::CancelSource;
 #[cfg(feature = "stream")]
 pub use stream::{StreamExt, UntilCancelled};

@@ -76,6 +76,59 @@ impl Witness {
     }
 }
 
+/// So many places, and those who wait for one.
+#[derive(Debug)]
+pub struct Places(crate::places::Places);
+
+impl Places {
+    /// So many, all free.
+    pub fn new(places: usize) -> Self {
+        Self(crate::places::Places::new(places))
+    }
+
+    /// Takes one, if one is free and nobody waits.
+    pub fn try_take(&self) -> bool {
+        self.0.try_take()
+    }
+
+    /// Gives one back, and wakes who got it.
+    pub fn give_back(&self) {
+        drop(self.0.give_back());
+    }
+
+    /// Gives one back; who got it is woken when the result is dropped.
+    pub fn give_back_quietly(&self) -> impl Sized + Send + use<> {
+        self.0.give_back()
+    }
+}
+
+/// A wait for a place.
+#[derive(Debug)]
+pub struct PlaceTurn(crate::places::Turn);
+
+impl Default for PlaceTurn {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PlaceTurn {
+    /// Waits for none yet.
+    pub fn new() -> Self {
+        Self(crate::places::Turn::new())
+    }
+
+    /// Whether it has a place now.
+    pub fn poll(&mut self, places: &Places, waker: &std::task::Waker) -> bool {
+        self.0.poll(&places.0, waker).0
+    }
+
+    /// Waits no longer. To be called before it is dropped.
+    pub fn give_up(&mut self, places: &Places) {
+        drop(self.0.give_up(&places.0));
+    }
+}
+
 /// What the model harness needs of the facade.
 #[cfg(crossbeam_loom)]
 pub mod harness {

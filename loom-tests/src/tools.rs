@@ -9,9 +9,15 @@ use std::task::Poll;
 use std::task::{Context as Task, Wake, Waker};
 
 #[cfg(crossbeam_loom)]
-pub(crate) use loom::{sync::Mutex, thread};
+pub(crate) use loom::{
+    sync::{Arc as Shared, Mutex},
+    thread,
+};
 #[cfg(not(crossbeam_loom))]
-pub(crate) use std::{sync::Mutex, thread};
+pub(crate) use std::{
+    sync::{Arc as Shared, Mutex},
+    thread,
+};
 
 /// Runs two bodies on threads of their own, and gives what they return.
 pub(crate) fn race<A, B>(

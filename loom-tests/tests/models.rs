@@ -62,6 +62,8 @@ tests! {
     set_deadline_twice_on_one_without
     set_deadline_twice_below_a_moved_one
     set_deadline_vs_cancel
+    touch_vs_fire
+    touch_vs_later_touch
     set_deadline_vs_drop_below
     deadline_fires_once_for_each_wait
     cancel_vs_detach
@@ -89,6 +91,20 @@ tests! {
     driver_move_vs_sleep
     driver_arm_vs_look
     driver_vs_busy_wheel
+    place_take_vs_give
+    place_wait_vs_give
+    place_wait_vs_take
+    place_waits_vs_give
+    place_gives_vs_waits
+    place_gives_vs_queue
+    place_served_vs_woken
+    place_give_up_vs_give
+    place_give_up_passes_on
+    place_give_ups_from_the_queue
+    place_give_up_vs_work
+    place_give_up_vs_give_vs_wait
+    place_repoll_vs_give
+    places_dropped_last
     snapshot_vs_attach
     snapshot_vs_cancel
     snapshot_vs_attach_vs_cancel

@@ -98,7 +98,6 @@ impl<F> Error for SpawnError<F> {
 pub enum JoinError<E> {
     /// A task failed first, with this error. It is the cause of the others'
     /// cancel, and their errors come in the order in which they ended.
-    #[non_exhaustive]
     Failed {
         /// The first.
         error: E,

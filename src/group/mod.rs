@@ -14,6 +14,7 @@
 mod error;
 mod handle;
 mod join;
+mod limit;
 mod running;
 mod shared;
 #[allow(missing_docs, reason = "its documentation is where it is given out")]
@@ -34,6 +35,7 @@ use crate::error::Cause;
 use crate::handle::pair;
 use crate::node::{Facets, Kind, Plan};
 use crate::protocol::Panics;
+use limit::Limit;
 use shared::Shared;
 use std::error::Error;
 use std::fmt;
@@ -149,6 +151,36 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
             shared: Arc::new(Shared::new(context, spawner, location)),
             when_forgotten: None,
         }
+    }
+
+    /// Lets at most so many main tasks run at a time.
+    ///
+    /// A task has a place from its admission to its end. Who
+    /// [spawns](TaskGroup::spawn) waits for one, in the order of the first polls;
+    /// background tasks need none.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero, and if the group has a task or a handle already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctxtree::{Context, SpawnError, TaskGroup};
+    ///
+    /// let group = TaskGroup::<std::fmt::Error>::new(&Context::background()).limit(1);
+    /// let (go, wait) = std::sync::mpsc::channel::<()>();
+    /// group.try_spawn(async move { wait.recv().ok(); Ok(()) }).unwrap();
+    /// assert!(matches!(group.try_spawn(async { Ok(()) }), Err(SpawnError::Full(_))));
+    /// drop(go);
+    /// group.join_blocking(None).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn limit(mut self, at_most: usize) -> Self {
+        assert_ne!(at_most, 0, "a group without a place runs nothing");
+        let shared = Arc::get_mut(&mut self.shared).expect("a limit is set before anything else");
+        shared.limit = Some(Limit::new(&shared.context, at_most));
+        self
     }
 
     /// What is done instead of a line on standard error if the group is dropped

@@ -10,6 +10,7 @@
 //! A task that ends gives back, one after the other: its future, its place, its
 //! context, its count. So whoever sees the count go sees the rest gone.
 
+use super::limit::{Limit, Place};
 use super::spawn::Spawn;
 use crate::admission::{Admission, Class, Then};
 use crate::context::Context;
@@ -29,6 +30,7 @@ pub(super) struct Shared<E> {
     pub(super) over: Context,
     end: CancelHandle,
     pub(super) admission: Admission,
+    pub(super) limit: Option<Limit>,
     pub(super) failures: Failures<Failure<E>>,
     pub(super) spawner: Box<dyn Spawn>,
     pub(super) location: &'static Location<'static>,
@@ -113,6 +115,7 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
             over,
             end,
             admission: Admission::new(),
+            limit: None,
             failures: Failures::new(),
             spawner,
             location,
@@ -169,7 +172,12 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
 
     pub(super) fn close(&self) -> bool {
         let (closed, then) = self.admission.close();
-        self.finish_now(then);
+        let mut panics = Panics::new();
+        if let Some(limit) = &self.limit {
+            panics.catch(|| limit.close());
+        }
+        self.finish(then, &mut panics);
+        panics.resume();
         closed
     }
 }
@@ -180,6 +188,8 @@ pub(super) struct Seat<E: Error + Send + Sync + Clone + 'static> {
     /// The context of the task.
     pub(super) node: Option<NodeRef>,
     pub(super) class: Class,
+    /// In a limited group, of a main task.
+    pub(super) place: Option<Place<E>>,
 }
 
 impl<E: Error + Send + Sync + Clone + 'static> Seat<E> {
@@ -201,10 +211,12 @@ impl<E: Error + Send + Sync + Clone + 'static> Seat<E> {
             return;
         };
         let waker = node.task().ends();
+        let next = self.place.take().map(Place::give_back);
         panics.catch(|| drop(node));
         let then = self.shared.admission.leave(self.class);
         self.shared.finish(then, panics);
         panics.catch(|| drop(waker));
+        panics.catch(|| drop(next));
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::TaskGroup;
 use super::error::SpawnError;
+use super::limit::Place;
 use super::running::Running;
 use super::shared::{Seat, Shared};
 use super::spawn::{BoxTask, Refused};
 use crate::admission::Class;
 use crate::context::Context;
-use crate::protocol::NodeRef;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -81,7 +81,16 @@ impl<E: Error + Send + Sync + Clone + 'static> Task<E> {
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
-        self.try_spawn(task)
+        let mut place = None;
+        if self.needs_place() {
+            place = Place::wait(&self.shared).await;
+            if place.is_none() {
+                // The group's context is done, or was when it was closed.
+                let task = self.refuse(task)?;
+                return Err(SpawnError::Cancelled(task));
+            }
+        }
+        self.start(place, task)
     }
 
     /// As [`TaskGroup::try_spawn`].
@@ -93,12 +102,63 @@ impl<E: Error + Send + Sync + Clone + 'static> Task<E> {
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
+        let mut place = None;
+        if self.needs_place() {
+            place = Place::now(&self.shared);
+            if place.is_none() {
+                let task = self.refuse(task)?;
+                return Err(SpawnError::Full(task));
+            }
+        }
+        self.start(place, task)
+    }
+
+    fn needs_place(&self) -> bool {
+        self.class == Class::Main && self.shared.limit.is_some()
+    }
+
+    /// The task, unless nothing is admitted any more.
+    fn refuse<F>(&self, task: F) -> Result<F, SpawnError<F>> {
+        if self.shared.admission.look().1 {
+            Err(SpawnError::Closed(task))
+        } else if self.shared.context.is_cancelled() {
+            Err(SpawnError::Cancelled(task))
+        } else {
+            Ok(task)
+        }
+    }
+
+    /// Lets the task in, and hands it to the spawner.
+    fn start<F>(self, place: Option<Place<E>>, task: F) -> Result<(), SpawnError<F>>
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
         let Task {
             shared,
             context,
             class,
         } = self;
-        start(shared, context.into_node(), class, task)
+        if shared.admission.enter(class).is_err() {
+            return Err(SpawnError::Closed(task));
+        }
+        let seat = Seat {
+            shared: shared.clone(),
+            node: Some(context.into_node()),
+            class,
+            place,
+        };
+        // What was cancelled before is not started, so who aborts after a cancel
+        // meets all that is.
+        if seat.node().is_done() {
+            drop(seat);
+            return Err(SpawnError::Cancelled(task));
+        }
+        let running = Box::new(Running::new(task, seat));
+        let at = std::ptr::from_ref(&*running).addr();
+        match shared.spawner.spawn(BoxTask(running)) {
+            Ok(()) => Ok(()),
+            Err(refused) => take_back(refused, at),
+        }
     }
 }
 
@@ -108,39 +168,6 @@ impl<E: Error + Send + Sync + Clone + 'static> fmt::Debug for Task<E> {
         f.debug_struct("Task")
             .field("context", &self.context)
             .finish_non_exhaustive()
-    }
-}
-
-/// Lets a task in, and hands it to the spawner.
-pub(super) fn start<F, E>(
-    shared: Arc<Shared<E>>,
-    node: NodeRef,
-    class: Class,
-    task: F,
-) -> Result<(), SpawnError<F>>
-where
-    F: Future<Output = Result<(), E>> + Send + 'static,
-    E: Error + Send + Sync + Clone + 'static,
-{
-    if shared.admission.enter(class).is_err() {
-        return Err(SpawnError::Closed(task));
-    }
-    let seat = Seat {
-        shared: shared.clone(),
-        node: Some(node),
-        class,
-    };
-    // What was cancelled before is not started, so who aborts after a cancel
-    // meets all that is.
-    if seat.node().is_done() {
-        drop(seat);
-        return Err(SpawnError::Cancelled(task));
-    }
-    let running = Box::new(Running::new(task, seat));
-    let at = std::ptr::from_ref(&*running).addr();
-    match shared.spawner.spawn(BoxTask(running)) {
-        Ok(()) => Ok(()),
-        Err(refused) => take_back(refused, at),
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     Source,
     Deadline,
     Clock,
+    Scope,
     Group,
     Task,
     /// Stands in another parent's list for a node that is linked to it.
@@ -41,6 +42,7 @@ impl Kind {
             Self::Source => "from_source",
             Self::Deadline => "with_deadline",
             Self::Clock => "with_clock",
+            Self::Scope => "scope",
             Self::Group => "group",
             Self::Task => "task",
             Self::Stub => "stub",

@@ -343,6 +343,24 @@ impl NodeRef {
         true
     }
 
+    /// Moves the deadline that the node was made with, if `to` is later. False if
+    /// it is done.
+    pub(crate) fn postpone_deadline(&self, to: Moment) -> bool {
+        let node = self.node();
+        if self.is_done() {
+            return false;
+        }
+        // Before it moves, as in `set_deadline` (M3).
+        moved::tell_below(node);
+        let timer = node.own_timer();
+        if timer.is_some_and(|timer| !timer.postpone(to)) {
+            // Its time has come: if the driver has not ended it yet, we do.
+            expire(node);
+            return false;
+        }
+        !self.is_done()
+    }
+
     /// Whether this very node is done because its own deadline came.
     #[cfg(not(crossbeam_loom))]
     pub(crate) fn is_expired_here(&self) -> bool {

@@ -219,7 +219,7 @@ impl Panics {
 }
 
 /// Drops a panic's payload, which may itself panic, and so on.
-fn forget(panic: Box<dyn Any + Send>) {
+pub(crate) fn forget(panic: Box<dyn Any + Send>) {
     if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         // A payload whose drop panics twice over gets no third chance.
         std::mem::forget(next);

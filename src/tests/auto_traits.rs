@@ -1,8 +1,9 @@
 //! What the types are, checked when this compiles.
 
 use crate::{
-    CancelError, CancelHandle, Cancelled, CancelledOwned, Cause, Context, Derive, DropGuard,
-    FutureExt, Id, Key, Reason, Registration, Stop, WithContext, tree,
+    CancelError, CancelHandle, Cancelled, CancelledOwned, Cause, Context, Derive, DropGuard, Every,
+    Finished, FutureExt, Id, IdleTimeout, Key, Reason, Registration, Scope, Stop, WithContext,
+    tree,
 };
 use std::collections::HashSet;
 use std::error::Error;
@@ -31,9 +32,12 @@ const _: () = {
     crosses_threads::<Cancelled<'static>>();
     crosses_threads::<CancelledOwned>();
     crosses_threads::<Id>();
+    crosses_threads::<IdleTimeout>();
     crosses_threads::<Derive<'static>>();
+    crosses_threads::<Every<'static>>();
     crosses_threads::<Key<std::cell::Cell<*const ()>>>();
     crosses_threads::<Registration>();
+    crosses_threads::<Scope<'static, 'static, CancelError>>();
     crosses_threads::<Stop>();
     crosses_threads::<tree::Snapshot>();
     crosses_threads::<WithContext<'static, std::future::Ready<()>>>();
@@ -47,6 +51,8 @@ const _: () = {
     crosses_panics::<Id>();
     crosses_panics::<Key<String>>();
     crosses_panics::<Registration>();
+    crosses_panics::<Scope<'static, 'static, CancelError>>();
+    crosses_panics::<IdleTimeout>();
     crosses_panics::<Stop>();
     crosses_panics::<tree::Snapshot>();
 
@@ -61,6 +67,7 @@ const _: () = {
     waits::<Cancelled<'static>>();
     waits::<CancelledOwned>();
     is_error::<CancelError>();
+    is_error::<Finished>();
 };
 
 // P54: one pointer wide, and room for `None` in it.

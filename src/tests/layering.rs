@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["sync"],
     &["error"],
     &["state", "list", "admission", "failures"],
-    &["wait_cell", "values"],
+    &["wait_cell", "values", "places"],
     &["timer"],
     &["node"],
     &["protocol"],
@@ -41,6 +41,10 @@ const HANDLES: &[&str] = &[
     "with_value",
     "deadline",
     "with_clock",
+    "scope",
+    "every",
+    "idle_timeout",
+    "monitor",
 ];
 
 /// Crates that only the facade names.
@@ -53,6 +57,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "state.rs",
     "wait_cell/",
     "values/",
+    "places/",
     "timer/",
     "node.rs",
     "node/",

@@ -27,6 +27,7 @@ mod depth;
 mod display;
 mod driver_wakes;
 mod drivers;
+mod every;
 mod fake_driver;
 mod flat_memory;
 mod foreign;
@@ -45,6 +46,7 @@ mod hostile_wakers;
 mod idle;
 mod idle_edges;
 mod idle_lanes;
+mod idle_timeout;
 mod layering;
 mod layers;
 mod lifetime;
@@ -53,10 +55,15 @@ mod links;
 mod memory;
 #[cfg(feature = "internal-model")]
 mod mixed;
+mod monitor;
 #[cfg(feature = "internal-model")]
 mod no_timer_thread;
 mod odd_shapes;
 mod overflow;
+#[cfg(feature = "internal-model")]
+mod places;
+#[cfg(feature = "internal-model")]
+mod places_in_use;
 #[cfg(feature = "internal-model")]
 mod programs;
 mod promises;
@@ -66,6 +73,8 @@ mod real_time;
 #[cfg(feature = "internal-model")]
 mod reference;
 mod run;
+mod scope;
+mod scope_failures;
 #[cfg(feature = "internal-model")]
 mod snapshot;
 #[cfg(feature = "internal-model")]

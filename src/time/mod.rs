@@ -32,6 +32,8 @@ use crate::protocol::NodeRef;
 use crate::timer::Clockwork;
 
 #[cfg(not(crossbeam_loom))]
+pub(crate) use default::built_in;
+#[cfg(not(crossbeam_loom))]
 pub use default::{default_driver, set_default_driver};
 
 /// Calls `f` with what `node` takes its time from.
@@ -66,9 +68,10 @@ mod default {
             const { RefCell::new(Cached::new()) };
     }
 
-    fn built_in() -> &'static Arc<Clockwork> {
+    /// The timers of a thread of the library's own, in real time.
+    pub(crate) fn built_in() -> &'static Timers {
         static THREAD: OnceLock<Timers> = OnceLock::new();
-        THREAD.get_or_init(Timers::thread).clockwork()
+        THREAD.get_or_init(Timers::thread)
     }
 
     /// What is the default now.
@@ -80,7 +83,7 @@ mod default {
         });
         // A thread past its thread-locals asks the shared one.
         let replaced = replaced.unwrap_or_else(|_| REPLACED.load().as_deref().copied());
-        replaced.unwrap_or_else(built_in)
+        replaced.unwrap_or_else(|| built_in().clockwork())
     }
 
     /// The timers of deadlines where neither a clock nor a deadline above says

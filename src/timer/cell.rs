@@ -5,7 +5,7 @@ use super::moment::Moment;
 use super::shard::Shard;
 use super::wheel::Ring;
 use crate::sync::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
-use crate::sync::{AtomicPtr, AtomicUsize, Cell, Site, kept, memory};
+use crate::sync::{AtomicPtr, AtomicUsize, Cell, Site, kept, memory, recheck};
 use std::mem::offset_of;
 use std::ptr::{NonNull, null_mut};
 
@@ -148,12 +148,32 @@ impl Timer {
 
     /// Moves the deadline. What it was, or none if its time has come.
     pub(crate) fn set(&self, to: Moment) -> Option<Moment> {
+        self.set_if(to, |_| true)
+    }
+
+    /// Moves the deadline, unless it is that late already. False if its time has
+    /// come.
+    ///
+    /// Of several at once the latest counts, whoever is last. No request need
+    /// follow: the driver comes for the earlier moment, and finds the later one.
+    pub(crate) fn postpone(&self, to: Moment) -> bool {
+        let wanted = |now| now < to || !recheck(Site::PostponeKeeps);
+        self.set_if(to, wanted).is_some()
+    }
+
+    /// Moves the deadline if `wanted` where it is now. What it was, or none if
+    /// its time has come.
+    #[inline]
+    fn set_if(&self, to: Moment, wanted: impl Fn(Moment) -> bool) -> Option<Moment> {
         // Relaxed, all: decided by the order of this word (D2); that the driver
         // sees it is the business of the request that follows.
         let mut now = self.at.load(Relaxed, Site::MomentSetLoad);
         loop {
             if now & DUE != 0 {
                 return None;
+            }
+            if !wanted(Moment::from_bits(now)) {
+                return Some(Moment::from_bits(now));
             }
             let swapped =
                 self.at

@@ -231,6 +231,38 @@ pub(super) fn set_deadline_vs_fire() {
     assert_eq!(clock.outstanding(), 0);
 }
 
+pub(super) fn touch_vs_fire() {
+    let (clock, root) = clock();
+    let (ctx, idle) = root.with_idle_timeout(ns(5));
+    clock.advance(ns(3));
+    let hand = clock.clone();
+    let ((), touched) = race(move || hand.advance(ns(2)), move || idle.touch());
+    // Whether the touch saw 3 or 5, it counts for 5 from there.
+    assert_eq!(touched, !ctx.is_cancelled(), "a touch counts, or says so");
+    clock.advance(ns(5));
+    assert!(expired(&ctx));
+    assert_eq!(clock.outstanding(), 0);
+}
+
+pub(super) fn touch_vs_later_touch() {
+    let (clock, root) = clock();
+    let start = clock.now();
+    let (ctx, idle) = root.with_idle_timeout(ns(5));
+    let (hand, again) = (clock.clone(), idle.clone());
+    let (early, (late, seen)) = race(move || idle.touch(), {
+        let ctx = ctx.clone();
+        move || {
+            hand.advance(ns(2));
+            (again.touch(), ctx.deadline())
+        }
+    });
+    assert!(early && late);
+    assert_eq!(seen, Some(start + ns(7)));
+    assert_eq!(ctx.deadline(), seen, "the earlier touch undoes nothing");
+    clock.advance(ns(5));
+    assert!(expired(&ctx));
+}
+
 pub(super) fn set_deadline_earlier_vs_drain() {
     let (clock, root) = clock();
     let start = clock.now();

@@ -26,6 +26,7 @@ pub(crate) mod limits {
     pub(crate) const BATCH_SPLIT: usize = 2;
     pub(crate) const SHARDS: usize = 1;
     pub(crate) const REQUESTS: usize = 2;
+    pub(crate) const PLACE_REQUESTS: usize = 2;
     pub(crate) const CONTENDED: u32 = 1;
     pub(crate) const VALUES_WALKED: usize = 2;
     pub(crate) const LINGER: std::time::Duration = std::time::Duration::ZERO;
