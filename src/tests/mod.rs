@@ -38,6 +38,7 @@ mod go_expiry;
 mod go_sources;
 mod go_tree;
 mod go_values;
+mod group_tools;
 mod hostile_callbacks;
 mod hostile_deadlines;
 mod hostile_links;
@@ -83,6 +84,21 @@ mod source_paths;
 #[cfg(feature = "stream")]
 mod stream;
 mod stress;
+mod task_group;
+mod task_group_counts;
+mod task_group_errors;
+mod task_group_forgotten;
+mod task_group_join;
+mod task_group_limit;
+mod task_group_memory;
+mod task_group_places;
+mod task_group_races;
+mod task_group_spawners;
+mod task_group_stragglers;
+mod task_group_stress;
+mod task_group_sweep;
+#[cfg(feature = "tokio")]
+mod task_group_tokio;
 mod ties;
 #[cfg(feature = "tokio")]
 mod tokio_time;

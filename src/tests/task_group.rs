@@ -221,7 +221,7 @@ fn a_join_closes_and_ends_the_context() {
     group.join_blocking(None).unwrap();
 }
 
-// V22: a task spawns siblings, which spawn siblings, while a join waits.
+// T31, V22: a task spawns siblings, which spawn siblings, while a join waits.
 #[test]
 fn a_join_waits_for_what_tasks_spawn() {
     let (hand, group) = Hand::group(&Context::background());

@@ -1,13 +1,13 @@
 //! Task groups: how tasks fail, what their siblings hear, what a join says.
 
 use super::group_tools::{
-    End, Fail, Forever, Gate, Group, Hand, block_on, done, failed, join_of, on_threads, panic_of,
+    End, Fail, Forever, Gate, Group, Hand, block_on, done, failed, on_threads, panic_of,
     until_cancelled,
 };
 use super::tools::{OnDrop, in_time, on_wake, outcome, peek, poll};
 use crate::{Context, JoinError, Reason};
 use std::error::Error;
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
@@ -99,29 +99,6 @@ fn an_error_before_a_cancel_stays() {
         group.context().cause().unwrap().to_string(),
         "task 4 failed"
     );
-}
-
-// V14, V22: a panic ends the others, and is resumed by one join, as it was.
-#[test]
-fn a_panic_is_resumed_by_one_join() {
-    let (hand, group) = Hand::group(&Context::background());
-    let ctx = group.context().clone();
-    group.try_spawn(until_cancelled(&ctx)).unwrap();
-    group.try_spawn(async { panic_any(Fail(8)) }).unwrap();
-    group.try_spawn(panicking("second")).unwrap();
-    let waiting = join_of(&group);
-    hand.run();
-    assert_eq!(group.len(), 0);
-    let cause = ctx.cause().unwrap().to_string();
-    assert!(cause.contains("panicked"), "{cause}");
-    assert_eq!(waiting.0.count(), 1);
-    let panic = catch_unwind(AssertUnwindSafe(|| block_on(group.join()))).unwrap_err();
-    assert_eq!(panic.downcast_ref(), Some(&Fail(8)));
-    for join in [waiting.1, Box::pin(group.join())] {
-        let error = block_on(join).unwrap_err();
-        assert!(matches!(error, JoinError::Panicked(_)), "{error:?}");
-        assert!(error.error().is_none());
-    }
 }
 
 // V22: the text of the panic is what the other joins and the siblings are told.

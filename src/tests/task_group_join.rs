@@ -1,13 +1,12 @@
 //! Task groups: joins from inside, joins with a limit, who is still there.
 
 use super::group_tools::{
-    Fail, Gate, Group, Hand, block_on, boxed, done, failed, inline, join_of, on_threads,
+    Fail, Gate, Group, Hand, block_on, boxed, done, failed, inline, on_threads,
 };
-use super::tools::{HOUR, Wakes, in_time, ms, on_clock, peek, poll, start};
+use super::tools::{HOUR, Wakes, in_time, ms, on_clock, poll, start};
 use crate::{Context, JoinError, TaskGroup, TaskState};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
-use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -241,32 +240,4 @@ fn a_join_with_a_limit_tells_errors_too() {
     hand.run();
     assert_eq!(failed(block_on(group.join_timeout(HOUR))).0, Fail(3));
     assert_eq!(failed(group.join_blocking(Some(Duration::ZERO))).0, Fail(3));
-}
-
-// V22: where it is polled counts, not where it was made or polled first.
-#[test]
-fn a_join_begun_outside_and_polled_inside_is_an_error() {
-    in_time(|| {
-        let (hand, group) = Hand::group(&Context::background());
-        let group: &'static Group = Box::leak(Box::new(group));
-        let gate = Gate::new();
-        group.try_spawn(gate.task()).unwrap();
-        let (unpolled, (_, polled)) = (boxed(group.join()), join_of(group));
-        let (mut limited, timed) = (boxed(group.join_timeout(HOUR)), gate.passed());
-        assert!(peek(&mut limited).is_pending());
-        group
-            .try_spawn(async move {
-                for mut join in [unpolled, polled, limited] {
-                    let inside = peek(&mut join);
-                    assert!(matches!(inside, Poll::Ready(Err(JoinError::FromInside))));
-                }
-                timed.await;
-                Ok(())
-            })
-            .unwrap();
-        hand.run();
-        gate.open();
-        hand.run();
-        block_on(group.join()).unwrap();
-    });
 }

@@ -32,7 +32,6 @@ fn a_long_lived_group_stays_flat() {
         || {
             let (clock, top) = on_clock();
             let (hand, group) = Hand::group(&top);
-            let group = group.limit(4);
             let held = Arc::new(());
             let mut most = 0;
             for i in 0..200_000 {
@@ -100,7 +99,7 @@ fn tasks_run_inline_leave_nothing() {
 fn end(how: usize, random: &mut Random) {
     let (clock, parent) = on_clock();
     let (hand, group) = Hand::group(&parent);
-    let group = group.limit(3).when_forgotten(|_| ());
+    let group = group.when_forgotten(|_| ());
     let gate = Gate::new();
     let held = Arc::new(());
     let mut waits: Vec<_> = Vec::new();

@@ -1,7 +1,7 @@
 //! Task groups on real threads: admission, close, join, cancel and drop race.
 
 use super::group_tools::{
-    End, Fail, Gate, Group, block_on, boxed, done, failed, on_threads, pool, until_cancelled,
+    End, Fail, Gate, Group, boxed, done, failed, on_threads, pool, until_cancelled,
 };
 use super::tools::{Random, in_time, peek, start};
 use crate::{Context, JoinError, SpawnError, TaskGroup};
@@ -249,55 +249,6 @@ fn a_cancel_races_spawns() {
             ]);
             group.join_blocking(None).unwrap();
             assert_eq!(tally.admitted(), tally.ran());
-        }
-    });
-}
-
-// V22: spawns that wait for a place race exits, each other, drops and the end.
-#[test]
-fn waiting_spawns_race_the_end_of_the_group() {
-    in_time(|| {
-        let spawner = Arc::new(pool(3));
-        for round in 0..ROUNDS {
-            let by = spawner.clone();
-            let group: Group =
-                TaskGroup::with_spawner(&Context::background(), move |task| by(task));
-            let group = Arc::new(group.limit(1));
-            let (admitted, ran) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-            let spawning = || -> Box<dyn FnOnce() + Send> {
-                let (group, admitted, ran) = (group.clone(), admitted.clone(), ran.clone());
-                Box::new(move || {
-                    for i in 0..10 {
-                        let ran = ran.clone();
-                        let mut spawn = boxed(group.spawn(async move {
-                            ran.fetch_add(1, SeqCst);
-                            Ok(())
-                        }));
-                        let spawned = if i % 4 == 3 {
-                            match peek(&mut spawn) {
-                                std::task::Poll::Ready(spawned) => spawned,
-                                std::task::Poll::Pending => continue,
-                            }
-                        } else {
-                            block_on(spawn)
-                        };
-                        match spawned {
-                            Ok(()) => drop(admitted.fetch_add(1, SeqCst)),
-                            Err(SpawnError::Closed(_) | SpawnError::Cancelled(_)) => return,
-                            Err(other) => panic!("{other}"),
-                        }
-                    }
-                })
-            };
-            let ending = group.clone();
-            let end = Box::new(move || match round % 3 {
-                0 => drop(ending.close()),
-                1 => drop(ending.cancel()),
-                _ => ending.join_blocking(None).unwrap(),
-            });
-            at_once([spawning(), spawning(), end]);
-            group.join_blocking(None).unwrap();
-            assert_eq!(admitted.load(SeqCst), ran.load(SeqCst));
         }
     });
 }

@@ -67,35 +67,6 @@ fn the_error_of_a_spawner_is_passed_on() {
     assert!(matches!(block_on(group.join()), Err(JoinError::Aborted(_))));
 }
 
-// V22: a refused task gives its place back.
-#[test]
-fn a_refused_task_gives_its_place_back() {
-    let open = Gate::new();
-    let (hand, sometimes) = (Hand::default(), open.clone());
-    let by = hand.clone();
-    let group = group_on(move |task| {
-        if peek(&mut sometimes.passed()).is_pending() {
-            return refusing(task);
-        }
-        crate::Spawn::spawn(&by, task)
-    });
-    let group = group.limit(1);
-    for _ in 0..3 {
-        let error = group.try_spawn(done()).unwrap_err();
-        assert!(matches!(error, SpawnError::Spawner(..)));
-    }
-    open.open();
-    let gate = Gate::new();
-    group.try_spawn(gate.task()).unwrap();
-    let mut waits = boxed(group.spawn(done()));
-    assert!(peek(&mut waits).is_pending());
-    gate.open();
-    hand.run();
-    assert!(peek(&mut waits).is_ready());
-    hand.run();
-    block_on(group.join()).unwrap();
-}
-
 // V22: a join is not held up by a task that was refused meanwhile, and refusing
 // the last one ends it.
 #[test]

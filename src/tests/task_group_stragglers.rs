@@ -120,23 +120,3 @@ fn an_abort_of_an_ended_group_changes_nothing() {
     group.abort();
     block_on(group.join()).unwrap();
 }
-
-// V22: the tasks of a group are those that it admitted and that have not ended.
-#[test]
-fn who_was_never_admitted_is_no_straggler() {
-    let (hand, group) = Hand::group(&Context::background());
-    let to_be = group.task("to be");
-    let contexts = [(); 3].map(|()| group.task("gone").context().clone());
-    assert!(group.stragglers().is_empty());
-    to_be.try_spawn(done()).unwrap();
-    assert_eq!(group.stragglers().len(), 1);
-    group.close();
-    let late = group.task("late");
-    let ctx = late.context().clone();
-    assert!(late.try_spawn(done()).is_err());
-    assert_eq!(group.stragglers().len(), 1);
-    hand.run();
-    block_on(group.join()).unwrap();
-    assert!(group.stragglers().is_empty());
-    drop((contexts, ctx));
-}

@@ -334,10 +334,7 @@ fn an_abort_reaches_the_groups_of_tasks() {
         assert_eq!(hand.len(), 2);
         outer.abort();
         hand.run();
-        assert!(matches!(
-            block_on(outer.join()),
-            Err(JoinError::Aborted(_))
-        ));
+        assert!(matches!(block_on(outer.join()), Err(JoinError::Aborted(_))));
         assert_eq!(hand.len(), usize::from(shielded));
         hand.clear();
         assert_eq!(Arc::strong_count(&held), 1);

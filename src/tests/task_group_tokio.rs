@@ -245,32 +245,6 @@ fn a_join_may_lose_a_select() {
     });
 }
 
-// V22: waits for a place are futures as any other.
-#[test]
-fn a_limit_holds_on_the_runtime() {
-    in_time(|| {
-        for (runtime, group) in runtimes() {
-            let group = group.limit(2);
-            let (running, ran) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-            runtime.block_on(async {
-                for _ in 0..30 {
-                    let (running, ran) = (running.clone(), ran.clone());
-                    let task = async move {
-                        assert!(running.fetch_add(1, SeqCst) < 2);
-                        yield_now().await;
-                        ran.fetch_add(1, SeqCst);
-                        running.fetch_sub(1, SeqCst);
-                        Ok(())
-                    };
-                    group.spawn(task).await.unwrap();
-                }
-                group.join().await.unwrap();
-            });
-            assert_eq!(ran.load(SeqCst), 30);
-        }
-    });
-}
-
 // V22: from inside, also where a task of the runtime blocks a thread of it.
 #[test]
 fn a_join_from_a_task_of_the_runtime_is_inside() {
