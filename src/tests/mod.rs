@@ -41,6 +41,7 @@ mod go_values;
 mod group_tools;
 mod hostile_callbacks;
 mod hostile_deadlines;
+mod hostile_idlers;
 mod hostile_links;
 mod hostile_sources;
 mod hostile_wakers;
