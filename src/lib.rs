@@ -22,7 +22,6 @@ mod list;
 #[cfg(not(crossbeam_loom))]
 mod monitor;
 mod node;
-#[cfg(feature = "internal-model")]
 mod places;
 mod protocol;
 mod registration;
