@@ -135,6 +135,30 @@ fn a_chain_of_successors_through_the_lanes_is_never_idle() {
     });
 }
 
+// V22: who asks while another thread does is told the same: nothing is held.
+#[test]
+fn all_who_ask_at_once_are_told_the_same() {
+    in_time(|| {
+        for split in [false, true] {
+            let (ctx, _keep) = root();
+            drop(ctx.with_cancel());
+            if split {
+                model::split(&ctx);
+            }
+            let threads = [(); 3].map(|()| {
+                let ctx = ctx.clone();
+                start(move || {
+                    for _ in 0..3_000 {
+                        assert!(peek(&mut ctx.idle()).is_ready());
+                        assert!(ctx.wait_idle(Some(Duration::ZERO)));
+                    }
+                })
+            });
+            threads.into_iter().for_each(|t| t.join().unwrap());
+        }
+    });
+}
+
 // V10, V22: while somebody waits, what comes and goes beside one that stays
 // leaves little; and nothing in the end.
 #[test]

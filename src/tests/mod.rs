@@ -87,6 +87,7 @@ mod stream;
 mod stress;
 mod task_group;
 mod task_group_counts;
+mod task_group_edges;
 mod task_group_errors;
 mod task_group_forgotten;
 mod task_group_join;
