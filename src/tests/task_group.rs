@@ -212,7 +212,7 @@ fn a_join_closes_and_ends_the_context() {
     assert!(group.is_closed() && !group.close());
     let (reason, cause) = outcome(group.context()).unwrap();
     assert_eq!(reason, Reason::Cancelled);
-    assert!(cause.unwrap().contains("ended"));
+    assert!(cause.unwrap().contains("finished"));
     assert!(!group.cancel());
     let error = group.try_spawn(done()).unwrap_err();
     assert!(matches!(error, SpawnError::Closed(_)));

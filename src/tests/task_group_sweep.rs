@@ -163,7 +163,7 @@ fn background_tasks_are_cancelled_when_the_main_ones_have_ended() {
     assert!(heard.lock().unwrap().is_none() && group.len() == 2);
     gates[1].open();
     hand.run();
-    assert!(heard.lock().unwrap().as_ref().unwrap().contains("ended"));
+    assert!(heard.lock().unwrap().as_ref().unwrap().contains("finished"));
     assert!(group.is_closed() && group.len() == 1);
     assert!(group.spawn_background(done()).is_err());
     assert_eq!(wakes.count(), 0);
@@ -228,7 +228,7 @@ fn a_background_task_that_fails_late_is_told_of() {
     hand.run();
     assert_eq!(failed(block_on(join)).0, Fail(9));
     let cause = outcome(group.context()).unwrap().1.unwrap();
-    assert!(cause.contains("ended"), "{cause}");
+    assert!(cause.contains("finished"), "{cause}");
 }
 
 // V7, V22: a group in a group: errors go no further up than a join hands them,
