@@ -245,8 +245,9 @@ impl Derive<'_> {
     #[track_caller]
     pub fn build(self) -> (Context, CancelHandle) {
         let parent = self.parent.node();
-        let named = self.name.is_some();
-        let birth = named.then(|| parent.birth(Location::caller()));
+        // Not within the closure: its caller is here.
+        let location = Location::caller();
+        let birth = self.name.as_ref().map(|_| parent.birth(location));
         let plan = Plan {
             name: self.name,
             values: self.values,

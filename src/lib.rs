@@ -10,6 +10,8 @@ mod cancelled;
 mod context;
 mod deadline;
 mod derive;
+#[cfg(not(crossbeam_loom))]
+mod drain;
 mod error;
 mod every;
 mod failures;
@@ -22,7 +24,6 @@ mod list;
 #[cfg(not(crossbeam_loom))]
 mod monitor;
 mod node;
-#[cfg(feature = "internal-model")]
 mod places;
 mod protocol;
 mod registration;
@@ -41,6 +42,11 @@ mod wait_cell;
 mod with_clock;
 mod with_value;
 
+/// The examples of the chapter on groups, run with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/groups.md")]
+struct GroupsChapter;
+
 #[cfg(feature = "internal-model")]
 #[doc(hidden)]
 pub mod model;
@@ -55,6 +61,8 @@ extern crate self as ctxtree;
 pub use cancelled::{Cancelled, CancelledOwned};
 pub use context::Context;
 pub use derive::Derive;
+#[cfg(not(crossbeam_loom))]
+pub use drain::{Drain, Draining, Phase, Report, Shutdown, Waiting};
 pub use error::{CancelError, Cause, Finished, Id, Reason};
 pub use every::Every;
 pub use group::spawn;

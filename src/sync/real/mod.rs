@@ -29,7 +29,6 @@ pub(crate) mod limits {
     /// Requests on the stack of a wheel before somebody works them off.
     pub(crate) const REQUESTS: usize = 64;
     /// Who came to a queue for places or left it, before somebody works that off.
-    #[cfg(feature = "internal-model")]
     pub(crate) const PLACE_REQUESTS: usize = 15;
     /// Freed blocks of one type that a thread keeps: as many as are freed at once.
     /// None where a use after the free is to be seen.
