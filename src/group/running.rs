@@ -125,12 +125,12 @@ impl<F, E: Error + Send + Sync + Clone + 'static> Running<F, E> {
             End::Aborted => Some(Shared::aborted(&seat.label())),
         };
         if let Some(failure) = failure {
-            seat.shared.fail(failure, &mut panics);
+            seat.fail(failure, &mut panics);
         }
         let dropped = catch_unwind(AssertUnwindSafe(|| self.future = None));
         if let Err(payload) = dropped {
             let failure = Shared::panicked(&seat.label(), payload);
-            seat.shared.fail(failure, &mut panics);
+            seat.fail(failure, &mut panics);
         }
         panics.catch(|| drop(seat));
         panics.resume();
