@@ -14,7 +14,8 @@ const NAMED: usize = 5;
 /// Whom a drain is waiting for. Given to what
 /// [`Drain::on_waiting`](crate::Drain::on_waiting) was given.
 ///
-/// `Display` is one line that names the oldest few.
+/// `Display` is one line that names the oldest few of those below which nobody is:
+/// they hold up the others.
 ///
 /// # Examples
 ///
@@ -106,7 +107,8 @@ impl fmt::Display for Waiting {
 
 /// How a drain went. What [`Drain::finish`](crate::Drain::finish) gives.
 ///
-/// `Display` is one line, which names the oldest few of those that are left.
+/// `Display` is one line. Of those that are left it names the same ones as that of
+/// [`Waiting`].
 ///
 /// # Examples
 ///
@@ -226,7 +228,11 @@ impl fmt::Debug for Stragglers {
 
 impl fmt::Display for Stragglers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, node) in self.0.iter().take(NAMED).enumerate() {
+        // The others are held up by these, as a request is by its sub-task.
+        let last = self.0.iter().filter(|node| node.children() == 0);
+        let mut named = 0;
+        for (place, node) in last.take(NAMED).enumerate() {
+            named += 1;
             if place > 0 {
                 f.write_str(", ")?;
             }
@@ -241,7 +247,7 @@ impl fmt::Display for Stragglers {
             }
             f.write_str(")")?;
         }
-        match self.0.len().saturating_sub(NAMED) {
+        match self.0.len() - named {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }
