@@ -245,9 +245,9 @@ impl Derive<'_> {
     #[track_caller]
     pub fn build(self) -> (Context, CancelHandle) {
         let parent = self.parent.node();
-        // Not within the closure: its caller is here.
+        // Not within the closure, which has a caller of its own.
         let location = Location::caller();
-        let birth = self.name.as_ref().map(|_| parent.birth(location));
+        let birth = self.name.is_some().then(|| parent.birth(location));
         let plan = Plan {
             name: self.name,
             values: self.values,

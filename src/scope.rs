@@ -295,12 +295,16 @@ impl Context {
         F: for<'scope> FnOnce(&Scope<'scope, 'env, E>) -> Result<T, E>,
         E: Error + Send + Sync + Clone + 'static,
     {
-        let plan = Plan::of(Kind::Scope, Facets::CANCELABLE);
+        let location = Location::caller();
+        let plan = Plan {
+            birth: Some(self.node().birth(location)),
+            ..Plan::of(Kind::Scope, Facets::CANCELABLE)
+        };
         let context = Context::from_node(self.node().derive(plan));
         let shared = Arc::new(Shared::new(context));
         let part = Part {
             thread: None,
-            location: Location::caller(),
+            location,
         };
         let given = thread::scope(|threads| {
             let scope = Scope {
@@ -309,6 +313,6 @@ impl Context {
             };
             shared.watch(&part, || f(&scope))
         });
-        shared.end(given, part.location)
+        shared.end(given, location)
     }
 }

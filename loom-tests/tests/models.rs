@@ -139,6 +139,24 @@ tests! {
     stop_and_join_vs_cancel
     stop_and_join_vs_last_handle
     two_joins_vs_cancel
+    last_task_vs_join
+    two_last_tasks_vs_join
+    two_joins_vs_last_task
+    admit_vs_close
+    admit_vs_join
+    last_task_vs_close
+    background_task_vs_join
+    failure_vs_join
+    failures_vs_failures
+    abort_vs_poll
+    abort_vs_repoll
+    abort_vs_end
+    abort_vs_spawn
+    stragglers_vs_end
+    place_vs_end_of_a_task
+    place_vs_close
+    place_given_up_vs_end_of_a_task
+    forgotten_group_vs_end
     idle_vs_last_drop
     idle_vs_two_drops
     idle_vs_drops_in_two_lanes

@@ -255,7 +255,8 @@ impl Drain {
     /// The contexts below hear it before this returns. Nothing is waited for, and
     /// nothing further happens, until somebody calls [`finish`](Drain::finish);
     /// the soft limit counts from here. So a thread or a task that waits for the
-    /// signal may call this, and `main` finish.
+    /// signal may call this, and `main` finish. It walks over all that lives below
+    /// once, to count it.
     ///
     /// # Panics
     ///
@@ -435,7 +436,9 @@ impl Context {
     /// A future that is ready when the nearest [`Drain`] above begins. If there
     /// is none, never.
     ///
-    /// It keeps no context that would be waited for.
+    /// It keeps no context that would be waited for. All who wait do so on one
+    /// context of the drain's: a wait for each connection is well, for each
+    /// request [`is_draining`](Context::is_draining) is better.
     ///
     /// # Cancel safety
     ///

@@ -6,7 +6,8 @@ use std::fmt;
 /// The cause of a context that is done because its work is over: nobody asked
 /// it to stop.
 ///
-/// A [scope](crate::Context::scope) ends its context with it when it returns.
+/// A [scope](crate::Context::scope) ends its context with it when it returns, a
+/// [task group](crate::TaskGroup) when its last main task has ended.
 ///
 /// # Examples
 ///

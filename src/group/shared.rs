@@ -14,7 +14,7 @@ use super::limit::{Limit, Place};
 use super::spawn::Spawn;
 use crate::admission::{Admission, Class, Then};
 use crate::context::Context;
-use crate::error::Cause;
+use crate::error::{Cause, Finished};
 use crate::failures::Failures;
 use crate::handle::CancelHandle;
 use crate::protocol::{NodeRef, Panics};
@@ -128,7 +128,7 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
         let mut then = then;
         if then == Then::WindUp {
             panics.catch(|| {
-                self.cancel.cancel_with("the task group has ended");
+                self.cancel.cancel_with(Cause::new(Finished));
             });
             then = self.admission.leave(Class::Background);
         }

@@ -78,8 +78,10 @@
 //! - **P6** The waker is the owner's if OFF came before GRANTED, or EDIT was there
 //!   when GRANTED came; else it is of the chain. While EDIT is set it is the
 //!   owner's to write.
-//! - **P7** Where BUSY is not set, no place is free that somebody could have: who
-//!   pushed looks at `state` afterwards, and who frees a place looks at it too.
+//! - **P7** Where BUSY is not set, no place is free that somebody in the queue or
+//!   on the stack could have, but for those whose pushers or givers have yet to
+//!   look: both look at `state` after what they did, and the holder looks at it
+//!   with the same compare-and-swap that gives the role back.
 //!
 //! # Orderings
 //!
@@ -93,8 +95,9 @@
 //!
 //! Taking, giving back, waiting and giving up are lock-free, and none of them
 //! waits for another thread. A holder that stands still hands nothing out
-//! meanwhile, and what comes and goes stays on the stack until it is back.
-//! Memory is that of the live waits, and of as many as make a stack long.
+//! meanwhile, and what comes and goes stays on the stack until it is back. It goes
+//! on for as long as others have it look again, and wakes after that. Memory is
+//! that of the live waits, and of as many as make a stack long.
 //!
 //! Models: `place_take_vs_give`, `place_wait_vs_give`, `place_wait_vs_take`,
 //! `place_waits_vs_give`, `place_gives_vs_waits`, `place_gives_vs_queue`,

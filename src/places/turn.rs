@@ -110,6 +110,13 @@ impl Turn {
     }
 }
 
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let ended = self.0.is_none() || std::thread::panicking();
+        debug_assert!(ended, "a turn was dropped that waits: its place is lost");
+    }
+}
+
 impl Wait {
     fn check(&self, places: &Places) {
         assert!(

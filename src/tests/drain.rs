@@ -3,12 +3,10 @@
 use super::tools::{HOUR, TICK, Wakes, in_time, on_clock, outcome, peek, poll};
 use crate::time::ManualClock;
 use crate::{
-    BoxTask, CancelHandle, Context, Drain, Draining, Key, Phase, Reason, Report, Shutdown,
-    TaskGroup, Waiting, tree,
+    CancelHandle, Context, Drain, Draining, Key, Phase, Reason, Report, Shutdown, Waiting, tree,
 };
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -23,10 +21,10 @@ const _: () = {
     crosses_threads::<Shutdown>();
 };
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// A drain by a clock of its own, with limits of ten seconds and one.
-fn drain() -> (ManualClock, Drain) {
+pub(super) fn drain() -> (ManualClock, Drain) {
     let (clock, root) = on_clock();
     let drain = Drain::new(&root).soft_limit(10 * SECOND).hard_limit(SECOND);
     // What is printed is not looked at here.
@@ -34,24 +32,24 @@ fn drain() -> (ManualClock, Drain) {
 }
 
 /// A call of `finish` that is under way, and may move to another thread.
-type Finish<'d> = Pin<Box<dyn Future<Output = Report> + Send + 'd>>;
+pub(super) type Finish<'d> = Pin<Box<dyn Future<Output = Report> + Send + 'd>>;
 
-fn finish(drain: &Drain) -> Finish<'_> {
+pub(super) fn finish(drain: &Drain) -> Finish<'_> {
     Box::pin(drain.finish())
 }
 
-fn ended(finish: &mut Finish<'_>) -> Report {
+pub(super) fn ended(finish: &mut Finish<'_>) -> Report {
     match peek(finish) {
         Poll::Ready(report) => report,
         Poll::Pending => panic!("still going on"),
     }
 }
 
-fn work(drain: &Drain, name: &'static str) -> (Context, CancelHandle) {
+pub(super) fn work(drain: &Drain, name: &'static str) -> (Context, CancelHandle) {
     drain.context().derive().name(name).build()
 }
 
-fn names(report: &Report) -> Vec<&str> {
+pub(super) fn names(report: &Report) -> Vec<&str> {
     report.stragglers().filter_map(tree::Node::name).collect()
 }
 
@@ -213,240 +211,6 @@ fn a_drain_that_nobody_holds_up_is_over_at_once_and_cancels_what_comes_later() {
     let why = Some("shutting down".to_owned());
     assert_eq!(outcome(&late), Some((Reason::Cancelled, why)));
     assert!(late.is_draining());
-}
-
-#[test]
-fn what_ends_within_the_soft_limit_is_not_cancelled() {
-    let (clock, drain) = drain();
-    let (request, handle) = work(&drain, "request");
-    let (other, other_handle) = work(&drain, "other");
-    let mut end = finish(&drain);
-    assert!(peek(&mut end).is_pending());
-    clock.advance(3 * SECOND);
-    drop((other, other_handle));
-    assert!(peek(&mut end).is_pending());
-    clock.advance(7 * SECOND - TICK);
-    assert!(peek(&mut end).is_pending());
-    assert!(!request.is_cancelled());
-    assert_eq!(drain.phase(), Phase::Draining);
-    drop((request, handle));
-    let report = ended(&mut end);
-    assert!(report.is_clean());
-    assert_eq!(report.reached(), Phase::Draining);
-    assert_eq!((report.at_begin(), report.at_cancel()), (2, 0));
-    assert_eq!(report.took(), 10 * SECOND - TICK);
-}
-
-#[test]
-fn what_goes_on_is_cancelled_at_the_soft_limit_with_the_cause_shutdown() {
-    let (clock, drain) = drain();
-    let (request, handle) = work(&drain, "request");
-    let mut end = finish(&drain);
-    assert!(peek(&mut end).is_pending());
-    clock.advance(10 * SECOND);
-    assert!(peek(&mut end).is_pending());
-    let error = request.error().unwrap();
-    assert_eq!(error.origin(), drain.context().id());
-    // The line that made it.
-    assert!(error.location().unwrap().file().ends_with("drain.rs"));
-    assert!(error.cause().unwrap().downcast_ref::<Shutdown>().is_some());
-    assert_eq!(drain.phase(), Phase::Cancelling);
-    drop((request, handle));
-    let report = ended(&mut end);
-    assert!(report.is_clean());
-    assert_eq!(report.reached(), Phase::Cancelling);
-    assert_eq!((report.at_cancel(), report.at_abort()), (1, 0));
-    assert_eq!(report.took(), 10 * SECOND);
-}
-
-#[test]
-fn who_ignores_the_cancel_is_reported_and_not_waited_for_past_the_hard_limit() {
-    let (clock, drain) = drain();
-    let (_deaf, _handle) = work(&drain, "deaf");
-    let mut end = finish(&drain);
-    assert!(peek(&mut end).is_pending());
-    clock.advance(10 * SECOND);
-    assert!(peek(&mut end).is_pending());
-    clock.advance(SECOND - TICK);
-    assert!(peek(&mut end).is_pending());
-    clock.advance(TICK);
-    let report = ended(&mut end);
-    assert_eq!(report.reached(), Phase::Aborting);
-    assert_eq!(report.at_abort(), 1);
-    assert_eq!(names(&report), ["deaf"]);
-    let straggler = report.stragglers().next().unwrap();
-    assert_eq!(straggler.state(), tree::State::Done(Reason::Cancelled));
-    assert_eq!(drain.phase(), Phase::Done);
-}
-
-#[test]
-fn the_abort_limit_lets_those_go_who_were_aborted() {
-    let (clock, drain) = drain();
-    let drain = drain.abort_limit(SECOND);
-    let (slow, handle) = work(&drain, "slow");
-    let mut end = finish(&drain);
-    assert!(peek(&mut end).is_pending());
-    clock.advance(11 * SECOND);
-    assert!(peek(&mut end).is_pending());
-    assert_eq!(drain.phase(), Phase::Aborting);
-    clock.advance(SECOND / 2);
-    drop((slow, handle));
-    let report = ended(&mut end);
-    assert!(report.is_clean());
-    assert_eq!((report.reached(), report.at_abort()), (Phase::Aborting, 1));
-}
-
-/// A group whose tasks are polled by hand, and one task below `parent` that never
-/// ends by itself.
-fn stubborn(parent: &Context) -> (TaskGroup<std::fmt::Error>, BoxTask) {
-    let tasks = Arc::new(Mutex::new(Vec::new()));
-    let queue = tasks.clone();
-    let spawner = move |task: BoxTask| {
-        queue.lock().unwrap().push(task);
-        Ok(())
-    };
-    let group = TaskGroup::with_spawner(parent, spawner).when_forgotten(|_| {});
-    let task = group.task("stubborn");
-    task.try_spawn(std::future::pending()).unwrap();
-    let mut task = tasks.lock().unwrap().pop().unwrap();
-    assert!(peek(&mut task).is_pending());
-    (group, task)
-}
-
-#[test]
-fn tasks_that_ignore_the_cancel_are_aborted_at_the_hard_limit() {
-    let (clock, drain) = drain();
-    let drain = drain.abort_limit(SECOND);
-    let (group, mut task) = stubborn(&drain.context().with_cancel().0);
-    let (wakes, waker) = Wakes::new();
-    assert!(poll(&mut task, &waker).is_pending());
-    let mut end = finish(&drain);
-    assert!(peek(&mut end).is_pending());
-    clock.advance(11 * SECOND - TICK);
-    assert!(peek(&mut end).is_pending());
-    assert!(peek(&mut task).is_pending());
-    assert_eq!(wakes.count(), 0);
-    assert!(poll(&mut task, &waker).is_pending());
-    clock.advance(TICK);
-    assert!(peek(&mut end).is_pending());
-    assert_eq!((drain.phase(), wakes.count()), (Phase::Aborting, 1));
-    assert!(peek(&mut task).is_ready());
-    drop((task, group));
-    let report = ended(&mut end);
-    assert!(report.is_clean());
-    assert_eq!(report.took(), 11 * SECOND);
-}
-
-#[test]
-fn tasks_behind_a_shield_are_not_aborted() {
-    let (clock, drain) = drain();
-    let (group, mut task) = stubborn(&drain.context().without_cancel());
-    let mut end = finish(&drain);
-    assert!(peek(&mut end).is_pending());
-    clock.advance(11 * SECOND);
-    let report = ended(&mut end);
-    assert!(peek(&mut task).is_pending());
-    assert_eq!(names(&report), ["stubborn"]);
-    assert_eq!(report.at_abort(), 2, "the group and the task");
-    drop((task, group));
-}
-
-#[test]
-fn without_an_abort_limit_who_is_aborted_is_named() {
-    let (clock, drain) = drain();
-    let line = line!() + 1;
-    let (group, mut task) = stubborn(drain.context());
-    clock.advance(SECOND);
-    let mut end = finish(&drain);
-    assert!(peek(&mut end).is_pending());
-    clock.advance(11 * SECOND);
-    let report = ended(&mut end);
-    assert!(peek(&mut task).is_ready());
-    let kinds: Vec<_> = report.stragglers().map(tree::Node::kind).collect();
-    assert_eq!(kinds, [tree::Kind::Group, tree::Kind::Task]);
-    for straggler in report.stragglers() {
-        assert_eq!(straggler.age(), Some(12 * SECOND));
-        let place = straggler.location().unwrap();
-        assert!(place.file().ends_with("drain.rs") && place.line() < line);
-    }
-    drop((task, group));
-}
-
-#[test]
-fn limits_count_from_the_beginning_not_from_finish() {
-    let (clock, drain) = drain();
-    let (request, _handle) = work(&drain, "request");
-    drain.begin();
-    clock.advance(9 * SECOND);
-    let mut end = finish(&drain);
-    assert!(peek(&mut end).is_pending());
-    assert!(!request.is_cancelled());
-    clock.advance(SECOND);
-    assert!(peek(&mut end).is_pending());
-    assert!(request.is_cancelled());
-}
-
-#[test]
-fn limits_do_not_shift_when_nobody_is_there_to_see_them_pass() {
-    let (clock, drain) = drain();
-    let (request, _handle) = work(&drain, "request");
-    let mut end = finish(&drain);
-    assert!(peek(&mut end).is_pending());
-    clock.advance(11 * SECOND - TICK);
-    assert!(peek(&mut end).is_pending());
-    assert!(request.is_cancelled());
-    assert_eq!(drain.phase(), Phase::Cancelling);
-    clock.advance(TICK);
-    let report = ended(&mut end);
-    assert_eq!(report.took(), 11 * SECOND);
-}
-
-#[test]
-fn zero_limits_end_a_drain_at_once() {
-    let (_clock, drain) = drain();
-    let drain = drain.soft_limit(Duration::ZERO).hard_limit(Duration::ZERO);
-    let (request, _handle) = work(&drain, "request");
-    let report = ended(&mut finish(&drain));
-    assert!(request.is_cancelled());
-    assert_eq!(report.reached(), Phase::Aborting);
-    assert_eq!(names(&report), ["request"]);
-}
-
-#[test]
-fn zero_limits_find_nothing_wrong_where_nobody_is() {
-    let (_clock, drain) = drain();
-    let drain = drain.soft_limit(Duration::ZERO).hard_limit(Duration::ZERO);
-    let report = ended(&mut finish(&drain));
-    assert!(report.is_clean());
-    assert_eq!(report.reached(), Phase::Draining);
-}
-
-#[test]
-fn a_limit_beyond_what_time_can_tell_is_none() {
-    let (clock, drain) = drain();
-    let drain = drain.soft_limit(Duration::MAX).hard_limit(Duration::MAX);
-    let (request, handle) = work(&drain, "request");
-    let mut end = finish(&drain);
-    for _ in 0..10 {
-        assert!(peek(&mut end).is_pending());
-        clock.advance(1_000 * HOUR);
-    }
-    assert!(!request.is_cancelled());
-    drop((request, handle));
-    assert!(ended(&mut end).is_clean());
-}
-
-#[test]
-fn limits_that_are_set_after_the_beginning_change_nothing() {
-    let (clock, drain) = drain();
-    let (request, _handle) = work(&drain, "request");
-    drain.begin();
-    let drain = drain.soft_limit(Duration::ZERO).hard_limit(HOUR);
-    let mut end = finish(&drain);
-    assert!(peek(&mut end).is_pending());
-    assert!(!request.is_cancelled());
-    clock.advance(11 * SECOND);
-    assert_eq!(ended(&mut end).took(), 11 * SECOND);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Drains whose closures, callbacks and wakers panic, block or come back.
 
+use super::drain::{SECOND, finish};
 use super::tools::{HOUR, OnDrop, in_time, message, on_clock, on_wake, peek, poll, start};
 use crate::{Context, Drain, Phase, Report};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,14 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::time::Duration;
-
-const SECOND: Duration = Duration::from_secs(1);
-
-type Finish<'d> = Pin<Box<dyn Future<Output = Report> + Send + 'd>>;
-
-fn finish(drain: &Drain) -> Finish<'_> {
-    Box::pin(drain.finish())
-}
 
 /// The text of the panic of `f`.
 fn panic_of<T>(f: impl FnOnce() -> T) -> String {

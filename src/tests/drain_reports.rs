@@ -1,19 +1,10 @@
 //! What a drain tells while it waits, and at the end.
 
+use super::drain::{SECOND, finish};
 use super::tools::{HOUR, alone, is_alone, ms, on_clock, peek, run_alone};
-use crate::{Context, Drain, Phase, Report, Waiting};
-use std::pin::Pin;
+use crate::{Context, Drain, Phase, Waiting};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
-
-const SECOND: Duration = Duration::from_secs(1);
-
-type Finish<'d> = Pin<Box<dyn Future<Output = Report> + Send + 'd>>;
-
-fn finish(drain: &Drain) -> Finish<'_> {
-    Box::pin(drain.finish())
-}
 
 /// What was told, in order.
 #[derive(Clone, Default)]

@@ -28,6 +28,7 @@ mod display;
 mod drain;
 mod drain_edges;
 mod drain_in_use;
+mod drain_limits;
 mod drain_reports;
 mod driver_wakes;
 mod drivers;

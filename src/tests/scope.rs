@@ -308,6 +308,7 @@ fn a_thread_may_be_started_after_the_first_failure() {
 fn a_scope_and_its_threads_are_shown() {
     in_time(|| {
         let together = Barrier::new(2);
+        let line = line!() + 1;
         let done = Context::background().scope(|scope| {
             let thread = scope.try_spawn("shown", |_| {
                 together.wait();
@@ -323,6 +324,11 @@ fn a_scope_and_its_threads_are_shown() {
             assert_eq!(nodes[0].kind(), tree::Kind::Scope);
             assert_eq!(nodes[0].kind().to_string(), "scope");
             assert_eq!(nodes[1].name(), Some("shown"));
+            for (node, line) in nodes.iter().zip([line, line + 1]) {
+                assert!(node.age().is_some());
+                assert_eq!(node.location().unwrap().line(), line);
+                assert_eq!(node.location().unwrap().file(), file!());
+            }
             assert!(format!("{scope:?}").starts_with("Scope { id: #"));
             Ok::<_, Failed>(())
         });

@@ -280,12 +280,13 @@ impl Node {
     ///
     /// let clock = ManualClock::new();
     /// let root = Context::background().with_clock(&clock);
+    /// let line = line!() + 1;
     /// let (job, _handle) = root.derive().name("job").build();
     /// clock.advance(Duration::from_secs(3));
     /// let tree = job.tree();
     /// let node = tree.nodes().next().unwrap();
     /// assert_eq!(node.age(), Some(Duration::from_secs(3)));
-    /// assert!(node.location().is_some());
+    /// assert_eq!(node.location().unwrap().line(), line);
     /// assert_eq!(job.with_cancel().0.tree().nodes().next().unwrap().age(), None);
     /// ```
     #[must_use]
