@@ -10,7 +10,6 @@ mod cancelled;
 mod context;
 mod deadline;
 mod derive;
-#[cfg(not(crossbeam_loom))]
 mod drain;
 mod error;
 mod every;
@@ -61,7 +60,6 @@ extern crate self as ctxtree;
 pub use cancelled::{Cancelled, CancelledOwned};
 pub use context::Context;
 pub use derive::Derive;
-#[cfg(not(crossbeam_loom))]
 pub use drain::{Drain, Draining, Phase, Report, Shutdown, Waiting};
 pub use error::{CancelError, Cause, Finished, Id, Reason};
 pub use every::Every;

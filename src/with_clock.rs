@@ -64,7 +64,6 @@ impl Context {
     }
 
     /// A context with this one's clock, and nothing else of it.
-    #[cfg(not(crossbeam_loom))]
     pub(crate) fn elsewhere(&self) -> Context {
         match self.node().clockwork().and_then(Clockwork::keep) {
             Some(clockwork) => Context::background().derive_clock(&clockwork),

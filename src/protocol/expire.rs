@@ -38,7 +38,6 @@ impl Thrown {
     }
 
     /// Runs user's code; a panic stops here.
-    #[cfg(not(crossbeam_loom))]
     pub(crate) fn catch(&mut self, f: impl FnOnce()) {
         self.0.catch(f);
     }
