@@ -15,6 +15,7 @@
 use super::shared::{Seat, Shared};
 use super::spawn::Run;
 use crate::protocol::Panics;
+use crate::sync::local_flag;
 use std::any::Any;
 use std::cell::RefCell;
 use std::error::Error;
@@ -24,9 +25,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
 
-thread_local! {
+local_flag! {
     /// The groups whose tasks this thread is polling, the innermost last.
-    static POLLING: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    static POLLING: RefCell<Vec<usize>> = RefCell::new(Vec::new());
 }
 
 /// Whether this is called by a task of the group.
