@@ -55,6 +55,9 @@ use std::sync::Arc;
 /// | the last main task ends, and somebody joins | the group closes, and background tasks are cancelled |
 /// | the group is dropped with tasks in it | they are cancelled, and it says so; nothing is waited for |
 ///
+/// The [location](crate::CancelError::location) of the cancel by a failure is the
+/// line that spawned the task.
+///
 /// A task counts until its value and its future are dropped. It costs one
 /// allocation for the future and one context.
 ///
@@ -70,6 +73,7 @@ use std::sync::Arc;
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let (request, _done) = Context::background().with_cancel();
 /// let group = TaskGroup::new(&request);
+/// let line = line!() + 2;
 /// for part in ["prices", "stock"] {
 ///     let task = group.task(part);
 ///     let ctx = task.context().clone();
@@ -85,7 +89,9 @@ use std::sync::Arc;
 /// }
 /// let error = group.join().await.unwrap_err();
 /// assert_eq!(error.error(), Some(&std::fmt::Error));
-/// assert!(group.context().cause().unwrap().downcast_ref::<std::fmt::Error>().is_some());
+/// let why = group.context().error().unwrap();
+/// assert!(why.cause().unwrap().downcast_ref::<std::fmt::Error>().is_some());
+/// assert_eq!(why.location().unwrap().line(), line);
 /// assert!(!request.is_cancelled(), "the request may try again");
 /// # });
 /// ```

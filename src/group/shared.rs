@@ -139,8 +139,9 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
         panics.resume();
     }
 
-    /// Notes a failure of `task`. The first one cancels the others.
-    pub(super) fn fail(&self, failure: Failure<E>, panics: &mut Panics) {
+    /// Notes a failure of a task that was spawned there. The first one cancels
+    /// the others.
+    fn fail(&self, failure: Failure<E>, place: &'static Location<'static>, panics: &mut Panics) {
         let cause = match &failure {
             Failure::Error(error) => Cause::new(error.clone()),
             Failure::Panic(panic) => Cause::new(Reason(panic.message.to_string())),
@@ -148,7 +149,7 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
         };
         if self.failures.push(failure) {
             panics.catch(|| {
-                self.cancel.cancel_with(cause);
+                self.context.node().cancel(Some(cause), place);
             });
         } else {
             panics.catch(|| drop(cause));
@@ -212,6 +213,12 @@ impl<E: Error + Send + Sync + Clone + 'static> Seat<E> {
             Some(name) => format!("task `{name}`"),
             None => format!("task {}", self.node().id()),
         }
+    }
+
+    /// Notes a failure of the task.
+    pub(super) fn fail(&self, failure: Failure<E>, panics: &mut Panics) {
+        let place = self.node().task().birth.location;
+        self.shared.fail(failure, place, panics);
     }
 
     /// Gives it up.
