@@ -126,12 +126,14 @@ impl<F, E: Error + Send + Sync + Clone + 'static> Running<F, E> {
             End::Aborted => Some(Shared::aborted(&seat.label())),
         };
         if let Some(failure) = failure {
-            seat.shared.fail(failure, &mut panics);
+            seat.fail(failure, &mut panics);
         }
+        let polling = Polling::begin(Arc::as_ptr(&seat.shared).addr());
         let dropped = catch_unwind(AssertUnwindSafe(|| self.future = None));
+        drop(polling);
         if let Err(payload) = dropped {
             let failure = Shared::panicked(&seat.label(), payload);
-            seat.shared.fail(failure, &mut panics);
+            seat.fail(failure, &mut panics);
         }
         panics.catch(|| drop(seat));
         panics.resume();

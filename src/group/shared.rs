@@ -63,13 +63,6 @@ impl fmt::Display for Reason {
 
 impl Error for Reason {}
 
-impl<E> Failure<E> {
-    /// Whether it is a panic that no join has resumed.
-    pub(super) fn is_unseen(&self) -> bool {
-        matches!(self, Failure::Panic(panic) if panic.is_unseen())
-    }
-}
-
 impl Panic {
     fn new(task: &str, payload: Box<dyn Any + Send>) -> Panic {
         let text = payload
@@ -130,7 +123,7 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
             panics.catch(|| {
                 self.cancel.cancel_with(Cause::new(Finished));
             });
-            then = self.admission.leave(Class::Background);
+            then = self.admission.wound_up();
         }
         if then == Then::Over {
             panics.catch(|| {
@@ -146,8 +139,9 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
         panics.resume();
     }
 
-    /// Notes a failure of `task`. The first one cancels the others.
-    pub(super) fn fail(&self, failure: Failure<E>, panics: &mut Panics) {
+    /// Notes a failure of a task that was spawned there. The first one cancels
+    /// the others.
+    fn fail(&self, failure: Failure<E>, place: &'static Location<'static>, panics: &mut Panics) {
         let cause = match &failure {
             Failure::Error(error) => Cause::new(error.clone()),
             Failure::Panic(panic) => Cause::new(Reason(panic.message.to_string())),
@@ -155,11 +149,25 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
         };
         if self.failures.push(failure) {
             panics.catch(|| {
-                self.cancel.cancel_with(cause);
+                self.context.node().cancel(Some(cause), place);
             });
         } else {
             panics.catch(|| drop(cause));
         }
+    }
+
+    /// The first panic of a task.
+    pub(super) fn first_panic(&self) -> Option<&Panic> {
+        let panics = self.failures.iter().filter_map(|failure| match failure {
+            Failure::Panic(panic) => Some(panic),
+            _ => None,
+        });
+        panics.last()
+    }
+
+    /// Whether a task panicked, and no join has resumed that.
+    pub(super) fn has_unseen_panic(&self) -> bool {
+        self.first_panic().is_some_and(Panic::is_unseen)
     }
 
     pub(super) fn aborted(name: &str) -> Failure<E> {
@@ -170,7 +178,9 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
         Failure::Panic(Panic::new(name, payload))
     }
 
-    pub(super) fn close(&self) -> bool {
+    /// Lets nobody in any more: how many were in when this call decided that, if
+    /// it did.
+    pub(super) fn close(&self) -> Option<usize> {
         let (closed, then) = self.admission.close();
         let mut panics = Panics::new();
         if let Some(limit) = &self.limit {
@@ -203,6 +213,12 @@ impl<E: Error + Send + Sync + Clone + 'static> Seat<E> {
             Some(name) => format!("task `{name}`"),
             None => format!("task {}", self.node().id()),
         }
+    }
+
+    /// Notes a failure of the task.
+    pub(super) fn fail(&self, failure: Failure<E>, panics: &mut Panics) {
+        let place = self.node().task().birth.location;
+        self.shared.fail(failure, place, panics);
     }
 
     /// Gives it up.

@@ -147,6 +147,7 @@ impl<E: Error + Send + Sync + Clone + 'static> Task<E> {
             class,
             place,
         };
+        seat.node().task().is_admitted();
         // What was cancelled before is not started, so who aborts after a cancel
         // meets all that is.
         if seat.node().is_done() {

@@ -2,6 +2,7 @@
 //!
 //! | `fate` | set by | meaning |
 //! |---|---|---|
+//! | `ADMITTED` | who spawns it | its group let it in |
 //! | `STARTED` | the task | it was polled |
 //! | `ABORTED` | anybody | it is to go at its next poll, for which it is woken |
 //! | `ENDED` | the task | it is no more, though somebody may hold its context |
@@ -24,9 +25,10 @@ use std::borrow::Cow;
 use std::ptr::{NonNull, null_mut};
 use std::task::Waker;
 
-const STARTED: u32 = 1;
-const ABORTED: u32 = 2;
-const ENDED: u32 = 4;
+const ADMITTED: u32 = 1;
+const STARTED: u32 = 2;
+const ABORTED: u32 = 4;
+const ENDED: u32 = 8;
 
 /// What is known of a task.
 pub(crate) struct Task {
@@ -59,10 +61,17 @@ unsafe impl Linked for TaskNode {
 pub(crate) struct Progress {
     pub(crate) started: bool,
     pub(crate) aborted: bool,
-    pub(crate) ended: bool,
+    /// Admitted, and not over.
+    pub(crate) is_in: bool,
 }
 
 impl Task {
+    /// Its group has let it in.
+    pub(crate) fn is_admitted(&self) {
+        // Relaxed: for those who count.
+        self.fate.fetch_or(ADMITTED, Relaxed, Site::TaskAdmit);
+    }
+
     /// The task is polled. False if it has been aborted: then it has to go.
     #[inline]
     pub(crate) fn begins_poll(&self) -> bool {
@@ -110,7 +119,7 @@ impl Task {
         Progress {
             started: fate & STARTED != 0,
             aborted: fate & ABORTED != 0,
-            ended: fate & ENDED != 0,
+            is_in: fate & (ADMITTED | ENDED) == ADMITTED,
         }
     }
 }
