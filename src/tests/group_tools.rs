@@ -77,11 +77,13 @@ impl Gate {
     pub(super) fn passed(&self) -> impl Future<Output = ()> + Send + Unpin + 'static {
         let gate = self.clone();
         std::future::poll_fn(move |task| {
+            // Outside of the lock: it may be a hostile one.
+            let waker = task.waker().clone();
             let mut state = gate.0.lock().unwrap();
             if state.0 {
                 return Poll::Ready(());
             }
-            state.1.push(task.waker().clone());
+            state.1.push(waker);
             Poll::Pending
         })
     }

@@ -95,6 +95,7 @@ mod task_group_counts;
 mod task_group_edges;
 mod task_group_errors;
 mod task_group_forgotten;
+mod task_group_hostile;
 mod task_group_join;
 mod task_group_limit;
 mod task_group_memory;
