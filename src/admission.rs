@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! ```text
-//! word     CLOSED | JOINED | background (31 bits) | main (31 bits)
+//! word     CLOSED | JOINED | WINDING | background (30 bits) | main (31 bits)
 //! ```
 //!
 //! | transition | by | word |
@@ -12,7 +12,7 @@
 //! | leave | a task that is over | one less |
 //! | close | anybody | CLOSED |
 //! | join | who waits for the end | JOINED, and CLOSED if no main task is in |
-//! | leave of the last main one | with CLOSED or JOINED | CLOSED, and it is in the background until it has told the others |
+//! | leave of the last main one | with CLOSED or JOINED | CLOSED, and WINDING until it has told the others |
 //!
 //! Admission and close are compare-and-swaps of the same word, so whoever was
 //! admitted came before the close, and is waited for; whoever comes after it is
@@ -23,15 +23,15 @@
 //! | open | any | no | all may come in |
 //! | closed | some | yes | they are waited for |
 //! | winding up | none | yes | who made it this has the background ones told; nobody comes in |
-//! | over | none, no background | yes | for good |
+//! | over | none, no background, not WINDING | yes | for good |
 //!
 //! # Invariants
 //!
-//! - **A1** After CLOSED no count grows, but for the one unit of who winds up.
+//! - **A1** After CLOSED no count grows.
 //! - **A2** A group is wound up once: by whoever makes it closed and free of main
-//!   tasks, in one compare-and-swap. That thread is counted in the background
-//!   from then on, until it leaves.
-//! - **A3** It is over once: when the last count goes after CLOSED.
+//!   tasks, in one compare-and-swap, which sets WINDING; that thread takes it
+//!   back.
+//! - **A3** It is over once: when, after CLOSED, the last count or WINDING goes.
 //!
 //! # Orderings
 //!
@@ -48,9 +48,13 @@ use crate::sync::{AtomicUsize, Site};
 
 const CLOSED: usize = 1 << 63;
 const JOINED: usize = 1 << 62;
-const FLAGS: usize = CLOSED | JOINED;
+const WINDING: usize = 1 << 61;
+const FLAGS: usize = CLOSED | JOINED | WINDING;
 const BACKGROUND: usize = 1 << 31;
-const MOST: usize = BACKGROUND - 1;
+/// Where a count ends that has 31 bits.
+const MAIN: usize = BACKGROUND - 1;
+/// The most tasks of a class, less than either count can tell.
+const MOST: usize = 1 << 30;
 
 /// Who is in, and whether anybody may come in.
 pub(crate) struct Admission(AtomicUsize);
@@ -81,7 +85,7 @@ pub(crate) struct Closed;
 pub(crate) enum Then {
     Nothing,
     /// No main task is left, and none will come: the caller winds up, and then
-    /// leaves the background.
+    /// says that it [has](Admission::wound_up).
     WindUp,
     /// All is over: the caller tells those who wait.
     Over,
@@ -97,11 +101,15 @@ impl Word {
     }
 
     fn main(self) -> usize {
-        self.0 & MOST
+        self.0 & MAIN
     }
 
     fn background(self) -> usize {
         (self.0 & !FLAGS) >> 31
+    }
+
+    fn tasks(self) -> usize {
+        self.main() + self.background()
     }
 
     fn of(self, class: Class) -> usize {
@@ -115,11 +123,14 @@ impl Word {
         Word(self.0 | CLOSED)
     }
 
-    /// The same without main tasks: closed, and with who winds up in the
-    /// background.
+    /// The same without main tasks: closed, and somebody winds up.
     fn winding_up(self) -> Word {
         debug_assert_eq!(self.main(), 0);
-        Word((self.0 | CLOSED) + BACKGROUND)
+        Word(self.0 | CLOSED | WINDING)
+    }
+
+    fn is_over(self) -> bool {
+        self.0 & !JOINED == CLOSED
     }
 }
 
@@ -134,7 +145,7 @@ impl Admission {
     ///
     /// # Panics
     ///
-    /// With more than 2^31 tasks of a class.
+    /// With more than 2^30 tasks of a class.
     #[inline]
     pub(crate) fn enter(&self, class: Class) -> Result<(), Closed> {
         // Relaxed: a guess, which the compare-and-swap checks.
@@ -167,7 +178,8 @@ impl Admission {
         loop {
             debug_assert_ne!(word.of(class), 0, "it was let in");
             let left = Word(word.0 - class.unit());
-            let last = class == Class::Main && left.main() == 0 && left.has(FLAGS);
+            let ends = left.has(CLOSED | JOINED);
+            let last = class == Class::Main && left.main() == 0 && ends;
             let new = if last { left.winding_up() } else { left };
             // Release: what the task did; Acquire: what the others did, should
             // this be the last. They meet each other. On failure Relaxed.
@@ -176,16 +188,28 @@ impl Admission {
                     .compare_exchange(word.0, new.0, AcqRel, Relaxed, Site::AdmissionLeave);
             match swapped {
                 Ok(_) if last => return Then::WindUp,
-                Ok(_) if new.0 & !JOINED == CLOSED => return Then::Over,
+                Ok(_) if new.is_over() => return Then::Over,
                 Ok(_) => return Then::Nothing,
                 Err(now) => word = Word(now),
             }
         }
     }
 
-    /// Lets nobody in any more. Whether this call decided that, and what it has
-    /// left to do.
-    pub(crate) fn close(&self) -> (bool, Then) {
+    /// Who had to wind up has done so.
+    pub(crate) fn wound_up(&self) -> Then {
+        // AcqRel: as in `leave`, which it meets.
+        let before = self.0.fetch_sub(WINDING, AcqRel, Site::AdmissionWound);
+        debug_assert_ne!(before & WINDING, 0);
+        if Word(before - WINDING).is_over() {
+            Then::Over
+        } else {
+            Then::Nothing
+        }
+    }
+
+    /// Lets nobody in any more. How many were in when this call decided that, if
+    /// it did, and what it has left to do.
+    pub(crate) fn close(&self) -> (Option<usize>, Then) {
         self.finish(Word::closed, Site::AdmissionCloseLoad, Site::AdmissionClose)
     }
 
@@ -196,13 +220,13 @@ impl Admission {
             .1
     }
 
-    fn finish(&self, mark: impl Fn(Word) -> Word, look: Site, swap: Site) -> (bool, Then) {
+    fn finish(&self, mark: impl Fn(Word) -> Word, look: Site, swap: Site) -> (Option<usize>, Then) {
         // Relaxed: a guess, which the compare-and-swap checks.
         let mut word = Word(self.0.load(Relaxed, look));
         loop {
             let marked = mark(word);
             if word.has(CLOSED) || marked.0 == word.0 {
-                return (false, Then::Nothing);
+                return (None, Then::Nothing);
             }
             let last = word.main() == 0;
             let new = if last { marked.winding_up() } else { marked };
@@ -212,8 +236,8 @@ impl Admission {
                 .0
                 .compare_exchange(word.0, new.0, Acquire, Relaxed, swap);
             match swapped {
-                Ok(_) if last => return (true, Then::WindUp),
-                Ok(_) => return (true, Then::Nothing),
+                Ok(_) if last => return (Some(word.tasks()), Then::WindUp),
+                Ok(_) => return (Some(word.tasks()), Then::Nothing),
                 Err(now) => word = Word(now),
             }
         }
@@ -223,6 +247,6 @@ impl Admission {
     pub(crate) fn look(&self) -> (usize, bool) {
         // Relaxed: of the moment.
         let word = Word(self.0.load(Relaxed, Site::AdmissionLook));
-        (word.main() + word.background(), word.has(CLOSED))
+        (word.tasks(), word.has(CLOSED))
     }
 }

@@ -89,12 +89,16 @@ impl Context {
     /// done or not, as long as somebody holds it. So if each worker holds a
     /// context of its own, this tells that all of them are gone, and a cancel
     /// before it sends them there. A [`link`](Context::link) counts below the
-    /// context it was derived from, and until it is done below its other parents.
+    /// context it was derived from, and until it is done below those of its other
+    /// parents that can be done.
     ///
     /// It is a moment that is waited for: nothing keeps others from deriving
     /// again, unless nobody holds this context but who waits. A holder that
     /// derives its successor before it goes leaves no such moment. `background`
     /// and `todo` keep no children: they are always idle.
+    ///
+    /// Ready at the first poll if nobody holds anything now; in a list that many
+    /// threads derive from at once it may take a wake, while another thread looks.
     ///
     /// From the first wait on, a context that is dropped below this one is
     /// unlinked at once, not in batches with others: that costs some 30 ns.

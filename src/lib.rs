@@ -10,6 +10,7 @@ mod cancelled;
 mod context;
 mod deadline;
 mod derive;
+mod drain;
 mod error;
 mod every;
 mod failures;
@@ -40,6 +41,11 @@ mod wait_cell;
 mod with_clock;
 mod with_value;
 
+/// The examples of the chapter on groups, run with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/groups.md")]
+struct GroupsChapter;
+
 #[cfg(feature = "internal-model")]
 #[doc(hidden)]
 pub mod model;
@@ -54,6 +60,7 @@ extern crate self as ctxtree;
 pub use cancelled::{Cancelled, CancelledOwned};
 pub use context::Context;
 pub use derive::Derive;
+pub use drain::{Drain, Draining, Phase, Report, Shutdown, Waiting};
 pub use error::{CancelError, Cause, Finished, Id, Reason};
 pub use every::Every;
 pub use group::spawn;

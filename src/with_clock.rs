@@ -59,12 +59,16 @@ impl Context {
     /// clock; `None`: a time that never comes.
     #[cfg(not(crossbeam_loom))]
     pub(crate) fn alarm(&self, after: Duration) -> Option<(Context, CancelHandle)> {
-        let root = match self.node().clockwork().and_then(Clockwork::keep) {
+        let alarm = self.elsewhere().with_timeout(after);
+        alarm.0.deadline().is_some().then_some(alarm)
+    }
+
+    /// A context with this one's clock, and nothing else of it.
+    pub(crate) fn elsewhere(&self) -> Context {
+        match self.node().clockwork().and_then(Clockwork::keep) {
             Some(clockwork) => Context::background().derive_clock(&clockwork),
             None => Context::background(),
-        };
-        let alarm = root.with_timeout(after);
-        alarm.0.deadline().is_some().then_some(alarm)
+        }
     }
 
     fn derive_clock(&self, clockwork: &Arc<Clockwork>) -> Context {

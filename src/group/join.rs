@@ -3,17 +3,15 @@
 use super::TaskGroup;
 use super::error::JoinError;
 use super::running::is_inside;
-use super::shared::{Failure, Shared};
+use super::shared::{Failure, Panic, Shared};
 use super::stragglers::Stragglers;
+use crate::cancelled::Cancelled;
 use std::error::Error;
-#[cfg(not(crossbeam_loom))]
 use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
-#[cfg(not(crossbeam_loom))]
 use std::pin::Pin;
 use std::sync::Arc;
-#[cfg(not(crossbeam_loom))]
-use std::task::Poll;
+use std::task::{self, Poll};
 #[cfg(not(crossbeam_loom))]
 use std::time::Duration;
 
@@ -65,7 +63,8 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// ```
     pub async fn join(&self) -> Result<(), JoinError<E>> {
         self.begin_join()?;
-        self.shared.over.cancelled().await;
+        let mut over = self.shared.over.cancelled();
+        poll_fn(|cx| self.poll_over(&mut over, cx)).await?;
         self.outcome()
     }
 
@@ -117,15 +116,15 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
         let mut over = self.shared.over.cancelled();
         let mut late = alarm.as_ref().map(|(alarm, _)| alarm.cancelled());
         let in_time = poll_fn(|cx| {
-            if Pin::new(&mut over).poll(cx).is_ready() {
-                return Poll::Ready(true);
+            if let Poll::Ready(over) = self.poll_over(&mut over, cx) {
+                return Poll::Ready(over.map(|()| true));
             }
             match &mut late {
-                Some(late) => Pin::new(late).poll(cx).map(|_| false),
+                Some(late) => Pin::new(late).poll(cx).map(|_| Ok(false)),
                 None => Poll::Pending,
             }
         });
-        if in_time.await {
+        if in_time.await? {
             self.outcome()
         } else {
             Err(JoinError::TimedOut(self.stragglers()))
@@ -180,6 +179,20 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
         Stragglers::of(self.context())
     }
 
+    /// One poll of a wait for the end. A task may have come to poll what was begun
+    /// outside.
+    fn poll_over(
+        &self,
+        over: &mut Cancelled<'_>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Result<(), JoinError<E>>> {
+        match Pin::new(over).poll(cx) {
+            Poll::Ready(_) => Poll::Ready(Ok(())),
+            Poll::Pending if is_inside(&self.shared) => Poll::Ready(Err(JoinError::FromInside)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
     fn begin_join(&self) -> Result<(), JoinError<E>> {
         if is_inside(&self.shared) {
             return Err(JoinError::FromInside);
@@ -198,15 +211,11 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
 fn outcome<E: Error + Send + Sync + Clone + 'static>(
     shared: &Arc<Shared<E>>,
 ) -> Result<(), JoinError<E>> {
+    if let Some(payload) = shared.first_panic().and_then(Panic::take) {
+        resume_unwind(payload);
+    }
     let mut failures: Vec<&Failure<E>> = shared.failures.iter().collect();
     failures.reverse();
-    for failure in &failures {
-        if let Failure::Panic(panic) = failure {
-            if let Some(payload) = panic.take() {
-                resume_unwind(payload);
-            }
-        }
-    }
     let others = failures.iter().skip(1).filter_map(|failure| match failure {
         Failure::Error(error) => Some(error.clone()),
         _ => None,

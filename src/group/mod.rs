@@ -55,6 +55,9 @@ use std::sync::Arc;
 /// | the last main task ends, and somebody joins | the group closes, and background tasks are cancelled |
 /// | the group is dropped with tasks in it | they are cancelled, and it says so; nothing is waited for |
 ///
+/// The [location](crate::CancelError::location) of the cancel by a failure is the
+/// line that spawned the task.
+///
 /// A task counts until its value and its future are dropped. It costs one
 /// allocation for the future and one context.
 ///
@@ -70,6 +73,7 @@ use std::sync::Arc;
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let (request, _done) = Context::background().with_cancel();
 /// let group = TaskGroup::new(&request);
+/// let line = line!() + 2;
 /// for part in ["prices", "stock"] {
 ///     let task = group.task(part);
 ///     let ctx = task.context().clone();
@@ -85,7 +89,9 @@ use std::sync::Arc;
 /// }
 /// let error = group.join().await.unwrap_err();
 /// assert_eq!(error.error(), Some(&std::fmt::Error));
-/// assert!(group.context().cause().unwrap().downcast_ref::<std::fmt::Error>().is_some());
+/// let why = group.context().error().unwrap();
+/// assert!(why.cause().unwrap().downcast_ref::<std::fmt::Error>().is_some());
+/// assert_eq!(why.location().unwrap().line(), line);
 /// assert!(!request.is_cancelled(), "the request may try again");
 /// # });
 /// ```
@@ -268,7 +274,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// assert!(matches!(refused, Err(SpawnError::Closed(_))));
     /// ```
     pub fn close(&self) -> bool {
-        self.shared.close()
+        self.shared.close().is_some()
     }
 
     /// Cancels the context of the group: true = this call did.
@@ -330,21 +336,18 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
 impl<E: Error + Send + Sync + Clone + 'static> Drop for TaskGroup<E> {
     fn drop(&mut self) {
         let shared = &self.shared;
-        let left = self.len();
-        let unseen = shared.failures.iter().any(shared::Failure::is_unseen);
-        let over = shared.over.is_cancelled();
-        if (over || left == 0) && !unseen {
-            shared.close();
-            return;
-        }
         let mut panics = Panics::new();
+        // From here on nobody comes in, so nobody is missed below.
+        let mut left = 0;
+        panics.catch(|| left = shared.close().unwrap_or_else(|| self.len()));
+        let unseen = shared.has_unseen_panic();
+        if left == 0 && !unseen {
+            return panics.resume();
+        }
         panics.catch(|| {
             shared
                 .cancel
                 .cancel_with("the task group was dropped before it was joined");
-        });
-        panics.catch(|| {
-            shared.close();
         });
         let forgotten = Forgotten::new(left, unseen, shared.location);
         match self.when_forgotten.take() {

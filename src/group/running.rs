@@ -57,12 +57,12 @@ pub(super) fn is_inside<E>(shared: &Arc<Shared<E>>) -> bool {
     false
 }
 
-/// Polls for a group, and lets a panic be caught.
-fn poll_inside<T>(group: usize, poll: impl FnOnce() -> T) -> std::thread::Result<T> {
+/// Runs what is a task's of this group, and catches its panic.
+fn inside<T>(group: usize, run: impl FnOnce() -> T) -> std::thread::Result<T> {
     let outer = POLLING.with(Cell::get);
     let polling = Polling { group, outer };
     POLLING.with(|inner| inner.set(&raw const polling));
-    let polled = catch_unwind(AssertUnwindSafe(poll));
+    let polled = catch_unwind(AssertUnwindSafe(run));
     POLLING.with(|inner| inner.set(outer));
     polled
 }
@@ -88,6 +88,12 @@ impl<E: Error + Send + Sync + Clone + 'static> Seat<E> {
             Some(name) => format!("task `{name}`"),
             None => format!("task {}", self.node().id()),
         }
+    }
+
+    /// Notes a failure of the task.
+    fn fail(&self, failure: Failure<E>, panics: &mut Panics) {
+        let place = self.node().task().birth.location;
+        self.shared.fail(failure, place, panics);
     }
 
     /// Gives it up.
@@ -157,7 +163,7 @@ where
         // SAFETY: it is dropped in its place, and not moved before (R1).
         let future = unsafe { Pin::new_unchecked(future) };
         let group = Arc::as_ptr(&seat.shared).addr();
-        let polled = poll_inside(group, || future.poll(cx));
+        let polled = inside(group, || future.poll(cx));
         match polled {
             Ok(Poll::Ready(Ok(()))) => Some(End::Well),
             Ok(Poll::Ready(Err(error))) => Some(End::Failed(error)),
@@ -186,12 +192,13 @@ impl<F, E: Error + Send + Sync + Clone + 'static> Running<F, E> {
             End::Aborted => Some(Shared::aborted(&seat.label())),
         };
         if let Some(failure) = failure {
-            seat.shared.fail(failure, &mut panics);
+            seat.fail(failure, &mut panics);
         }
-        let dropped = catch_unwind(AssertUnwindSafe(|| self.future = None));
+        let group = Arc::as_ptr(&seat.shared).addr();
+        let dropped = inside(group, || self.future = None);
         if let Err(payload) = dropped {
             let failure = Shared::panicked(&seat.label(), payload);
-            seat.shared.fail(failure, &mut panics);
+            seat.fail(failure, &mut panics);
         }
         panics.catch(|| drop(seat));
         panics.resume();

@@ -12,7 +12,7 @@
 
 use super::limit::Limit;
 use super::spawn::Spawn;
-use crate::admission::{Admission, Class, Then};
+use crate::admission::{Admission, Then};
 use crate::context::Context;
 use crate::error::{Cause, Finished};
 use crate::failures::Failures;
@@ -63,13 +63,6 @@ impl fmt::Display for Reason {
 }
 
 impl Error for Reason {}
-
-impl<E> Failure<E> {
-    /// Whether it is a panic that no join has resumed.
-    pub(super) fn is_unseen(&self) -> bool {
-        matches!(self, Failure::Panic(panic) if panic.is_unseen())
-    }
-}
 
 impl Panic {
     fn new(task: &str, payload: Box<dyn Any + Send>) -> Panic {
@@ -141,7 +134,7 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
             panics.catch(|| {
                 self.cancel.cancel_with(Cause::new(Finished));
             });
-            then = self.admission.leave(Class::Background);
+            then = self.admission.wound_up();
         }
         if then == Then::Over {
             panics.catch(|| {
@@ -157,20 +150,44 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
         panics.resume();
     }
 
-    /// Notes a failure of `task`. The first one cancels the others.
-    pub(super) fn fail(&self, failure: Failure<E>, panics: &mut Panics) {
-        let cause = match &failure {
-            Failure::Error(error) => Cause::new(error.clone()),
-            Failure::Panic(panic) => Cause::new(Reason(panic.message.to_string())),
-            Failure::Aborted(which) => Cause::new(Reason(which.to_string())),
+    /// Notes a failure of a task that was spawned there. The first one cancels
+    /// the others.
+    pub(super) fn fail(
+        &self,
+        failure: Failure<E>,
+        place: &'static Location<'static>,
+        panics: &mut Panics,
+    ) {
+        let Some(failure) = self.failures.push(failure) else {
+            return;
         };
-        if self.failures.push(failure) {
-            panics.catch(|| {
-                self.cancel.cancel_with(cause);
+        let mut cause = None;
+        // The clone is user's code.
+        panics.catch(|| {
+            cause = Some(match failure {
+                Failure::Error(error) => Cause::new(error.clone()),
+                Failure::Panic(panic) => Cause::new(Reason(panic.message.to_string())),
+                Failure::Aborted(which) => Cause::new(Reason(which.to_string())),
             });
-        } else {
-            panics.catch(|| drop(cause));
-        }
+        });
+        let cause = cause.unwrap_or_else(|| "a task failed".into());
+        panics.catch(|| {
+            self.context.node().cancel(Some(cause), place);
+        });
+    }
+
+    /// The first panic of a task.
+    pub(super) fn first_panic(&self) -> Option<&Panic> {
+        let panics = self.failures.iter().filter_map(|failure| match failure {
+            Failure::Panic(panic) => Some(panic),
+            _ => None,
+        });
+        panics.last()
+    }
+
+    /// Whether a task panicked, and no join has resumed that.
+    pub(super) fn has_unseen_panic(&self) -> bool {
+        self.first_panic().is_some_and(Panic::is_unseen)
     }
 
     pub(super) fn aborted(name: &str) -> Failure<E> {
@@ -181,7 +198,9 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
         Failure::Panic(Panic::new(name, payload))
     }
 
-    pub(super) fn close(&self) -> bool {
+    /// Lets nobody in any more: how many were in when this call decided that, if
+    /// it did.
+    pub(super) fn close(&self) -> Option<usize> {
         let (closed, then) = self.admission.close();
         let mut panics = Panics::new();
         if let Some(limit) = &self.limit {

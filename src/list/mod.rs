@@ -330,9 +330,12 @@ impl Lane {
         Head::from_ptr(self.head.load(Relaxed, Site::QuietLook)).has(Head::QUIET)
     }
 
-    /// Whether anything was ever pushed, here or in further lanes.
-    pub(crate) fn is_untouched(&self) -> bool {
-        !self.peek().has(Head::PARENT | Head::SPLIT)
+    /// Whether this is the only lane, and empty.
+    pub(crate) fn is_all_and_empty(&self) -> bool {
+        // Acquire: what those did who gave up what was linked; meets the Release
+        // in `behead`.
+        let head = Head::from_ptr(self.head.load(Acquire, Site::QuietAsk));
+        head.link().is_null() && !head.has(Head::SPLIT)
     }
 
     /// Sets `bits` in the head, unless it is closed. What the head was before.

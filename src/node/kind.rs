@@ -25,6 +25,7 @@ pub(crate) enum Kind {
     Scope,
     Group,
     Task,
+    Drain,
     /// Stands in another parent's list for a node that is linked to it.
     Stub,
 }
@@ -45,6 +46,7 @@ impl Kind {
             Self::Scope => "scope",
             Self::Group => "group",
             Self::Task => "task",
+            Self::Drain => "drain",
             Self::Stub => "stub",
             Self::Value => "with_value",
             Self::Key => "with_key",

@@ -2,11 +2,12 @@
 //!
 //! | `stage` | since |
 //! |---|---|
-//! | `UNSTARTED` | it was made |
+//! | `NEW` | it was made |
+//! | `ADMITTED` | its group let it in |
 //! | `STARTED` | its first poll |
 //! | `ENDED` | it is no more, though somebody may hold its context |
 //!
-//! Only the task itself writes its stage. `aborted` is set by anybody, for good: the
+//! Only one thread at a time writes the stage: who spawns the task, then the task. `aborted` is set by anybody, for good: the
 //! task is to go at its next poll, for which it is woken.
 //!
 //! Who aborts sets the flag and then takes the waker; a task that goes to sleep
@@ -27,9 +28,10 @@ use std::borrow::Cow;
 use std::ptr::{NonNull, null_mut};
 use std::task::Waker;
 
-const UNSTARTED: u32 = 0;
-const STARTED: u32 = 1;
-const ENDED: u32 = 2;
+const NEW: u32 = 0;
+const ADMITTED: u32 = 1;
+const STARTED: u32 = 2;
+const ENDED: u32 = 3;
 
 /// What is known of a task.
 pub(crate) struct Task {
@@ -64,10 +66,19 @@ unsafe impl Linked for TaskNode {
 pub(crate) struct Progress {
     pub(crate) started: bool,
     pub(crate) aborted: bool,
-    pub(crate) ended: bool,
+    /// Admitted, and not over.
+    pub(crate) is_in: bool,
 }
 
 impl Task {
+    /// Its group has let it in.
+    /// Told before a spawner has the task.
+    #[inline]
+    pub(crate) fn is_admitted(&self) {
+        // Relaxed: for those who count.
+        self.stage.store(ADMITTED, Relaxed, Site::TaskAdmit);
+    }
+
     /// The task is polled, by itself. False if it has been aborted: then it has to
     /// go.
     #[inline]
@@ -120,9 +131,9 @@ impl Task {
         let stage = self.stage.load(Relaxed, Site::TaskProgress);
         let aborted = self.aborted.load(Relaxed, Site::TaskAborted) != 0;
         Progress {
-            started: stage != UNSTARTED,
+            started: stage == STARTED,
             aborted,
-            ended: stage == ENDED,
+            is_in: stage == ADMITTED || stage == STARTED,
         }
     }
 }
@@ -148,7 +159,7 @@ impl Node {
         };
         let task = Task {
             birth,
-            stage: AtomicU32::new(UNSTARTED),
+            stage: AtomicU32::new(NEW),
             aborted: AtomicU32::new(0),
             slot: WakerSlot::new(),
         };

@@ -29,12 +29,17 @@ pub(crate) struct Next {
     pub(crate) busy: bool,
 }
 
-/// What user's code threw while deadlines fired.
+/// What user's code threw, for who runs several pieces of it.
 pub(crate) struct Thrown(Panics);
 
 impl Thrown {
     pub(crate) fn new() -> Self {
         Self(Panics::new())
+    }
+
+    /// Runs user's code; a panic stops here.
+    pub(crate) fn catch(&mut self, f: impl FnOnce()) {
+        self.0.catch(f);
     }
 
     /// Goes on with the first panic, as `Panics::resume` does.

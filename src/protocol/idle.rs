@@ -86,13 +86,14 @@ impl IdleWait {
             dispose::drop_one(replaced);
             return self.over;
         }
-        if node.is_static() || node.children.is_untouched() {
+        if node.is_static() || node.children.is_all_and_empty() {
             self.over = true;
             return true;
         }
         let waiter = register(node.make_idlers(), waker);
         let mut chain = Chain::new();
-        self.over = ask_all(node, &mut chain);
+        // Whoever is looking may be late to tell.
+        self.over = ask_all(node, &mut chain) || node.children.is_all_and_empty();
         if self.over {
             release(node, waiter);
         } else {

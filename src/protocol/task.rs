@@ -63,7 +63,7 @@ impl NodeRef {
         }
     }
 
-    /// The tasks among the children of this node that are not over.
+    /// The tasks among the children of this node that are in and not over.
     pub(crate) fn tasks(&self) -> Vec<TaskRow> {
         let mut rows = Vec::new();
         let _pin = epoch::pin();
@@ -100,7 +100,7 @@ impl NodeRef {
     }
 }
 
-/// What is to be told of the task at this node, if it is one that is not over.
+/// What is to be told of the task at this node, if it is one that is in.
 ///
 /// # Safety
 ///
@@ -111,7 +111,7 @@ unsafe fn row(at: NonNull<Node>) -> Option<TaskRow> {
     // SAFETY: by the caller.
     let node = unsafe { at.as_ref() };
     let progress = task.progress();
-    (!progress.ended).then(|| TaskRow {
+    progress.is_in.then(|| TaskRow {
         id: super::ask::id(node),
         name: node.name().map(Box::from),
         birth: task.birth,

@@ -45,6 +45,7 @@ const HANDLES: &[&str] = &[
     "every",
     "idle_timeout",
     "monitor",
+    "drain",
 ];
 
 /// Crates that only the facade names.

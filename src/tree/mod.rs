@@ -56,6 +56,8 @@ pub enum Kind {
     Group,
     /// A task of one.
     Task,
+    /// [`Drain`](crate::Drain).
+    Drain,
 }
 
 impl fmt::Display for Kind {
@@ -75,6 +77,7 @@ impl fmt::Display for Kind {
             Kind::Scope => "scope",
             Kind::Group => "group",
             Kind::Task => "task",
+            Kind::Drain => "drain",
         })
     }
 }
@@ -96,6 +99,7 @@ impl Kind {
             node::Kind::Scope => Kind::Scope,
             node::Kind::Group => Kind::Group,
             node::Kind::Task => Kind::Task,
+            node::Kind::Drain => Kind::Drain,
             node::Kind::Stub => unreachable!("a stub is no context, and not shown"),
         }
     }

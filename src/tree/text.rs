@@ -16,6 +16,12 @@ impl Node {
         }
     }
 
+    /// Name or kind, and the identity, on one line.
+    pub(crate) fn fmt_title(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.title(&mut OneLine(f))?;
+        write!(f, " {}", self.id)
+    }
+
     /// Writes what there is to say beside the label, `between` before each.
     fn remarks(&self, out: &mut impl Write, between: &str) -> fmt::Result {
         if self.state != State::Live {
@@ -41,8 +47,7 @@ impl Node {
 
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.title(&mut OneLine(f))?;
-        write!(f, " {}", self.id)?;
+        self.fmt_title(f)?;
         self.remarks(f, ", ")
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Backend {
     Stock,
     Reviews,
     Ranking,
+    /// Asked only where the options want somebody stubborn.
+    Archive,
 }
 
 const ALL: [Backend; 5] = [
@@ -33,15 +35,22 @@ const ALL: [Backend; 5] = [
     Backend::Ranking,
 ];
 
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Backend {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Backend::Catalogue => "catalogue",
             Backend::Prices => "prices",
             Backend::Stock => "stock",
             Backend::Reviews => "reviews",
             Backend::Ranking => "ranking",
-        })
+            Backend::Archive => "archive",
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -51,10 +60,12 @@ pub(crate) struct Job {
     pub(crate) backend: Backend,
     length: Duration,
     fails: bool,
+    /// Keeps a thread busy, of what could also wait.
+    blocks: bool,
 }
 
 /// A backend that could not answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     backend: Backend,
     what: &'static str,
@@ -101,9 +112,22 @@ pub(crate) fn plan(query: u64) -> Vec<Job> {
                 _ => length,
             },
             fails,
+            blocks: false,
         });
     }
     jobs
+}
+
+/// Now and then a query also wants what does not listen, for so long.
+pub(crate) fn stubborn(query: u64, length: Duration) -> Option<Job> {
+    let mut rng = Rng::new(!query);
+    let asked = rng.one_in(40);
+    asked.then(|| Job {
+        backend: Backend::Archive,
+        length,
+        fails: false,
+        blocks: rng.one_in(2),
+    })
 }
 
 /// Does `job`, or stops early because `ctx` was cancelled.
@@ -152,6 +176,21 @@ pub(crate) async fn run(job: Job, ctx: &Context) -> Result<u64, Ended> {
                 backend: job.backend,
                 what: "its thread ended",
             })))
+        }
+        // It does not look at its context. Where it waits it can be aborted all
+        // the same, where it blocks it cannot.
+        Backend::Archive if !job.blocks => {
+            sleep(job.length).await;
+            Ok(1)
+        }
+        Backend::Archive => {
+            let held = ctx.clone();
+            let _ = tokio::task::spawn_blocking(move || {
+                std::thread::sleep(job.length);
+                drop(held);
+            })
+            .await;
+            Ok(1)
         }
     }
 }

@@ -31,13 +31,13 @@ const GARBAGE: [&[u8]; 3] = [
     b"BREW /pot HTCPCP/1.0\r\n\r\n",
 ];
 
-/// Visits the server again and again until `load` is cancelled.
+/// Visits the server again and again until `load` is drained.
 pub(crate) async fn client(number: u32, server: SocketAddr, load: Context, shared: Shared) {
     let mut rng = Rng::new(u64::from(number));
     // Not all at once.
     let pause = Duration::from_millis(rng.within(0, 200));
-    let mut rest = load.run_until_cancelled(sleep(pause)).await;
-    while rest.is_ok() {
+    sleep(pause).await;
+    while !load.is_draining() {
         let visit = match rng.within(1, 100) {
             1..=60 => patient(server, &mut rng, &load, &shared).await,
             61..=92 => hasty(server, &mut rng, &load, &shared).await,
@@ -45,16 +45,15 @@ pub(crate) async fn client(number: u32, server: SocketAddr, load: Context, share
         };
         let mut pause = Duration::from_millis(rng.within(1, 10));
         if let Err(error) = visit {
-            // A connection that the shutdown closed is no trouble. Whoever
-            // sees it closed sees `load` cancelled too: all contexts are
-            // marked before any task is woken.
-            if load.is_cancelled() {
+            // A connection that the end closed is no trouble. Whoever sees it
+            // closed sees that `load` is drained too: it is the same drain.
+            if load.is_draining() {
                 break;
             }
             shared.stats.trouble("a client failed", &error);
             pause = PAUSE;
         }
-        rest = load.run_until_cancelled(sleep(pause)).await;
+        sleep(pause).await;
     }
 }
 
@@ -69,12 +68,12 @@ async fn patient(
     for _ in 0..rng.within(1, 30) {
         // Between requests only: the answer to one that was sent is read,
         // also when it says that the server is going down.
-        if load.is_cancelled() {
+        if load.is_draining() {
             break;
         }
         line.get(rng, shared).await?;
         let think = Duration::from_millis(rng.within(1, 15));
-        let _ = load.run_until_cancelled(sleep(think)).await;
+        sleep(think).await;
     }
     Ok(())
 }
@@ -87,7 +86,7 @@ async fn hasty(
     shared: &Shared,
 ) -> Result<(), Failure> {
     let mut line = Line::open(server).await?;
-    while !load.is_cancelled() {
+    while !load.is_draining() {
         let patience = Duration::from_millis(rng.within(1, 25));
         match timeout(patience, line.get(rng, shared)).await {
             Ok(answer) => answer?,

@@ -6,21 +6,22 @@
 //! ```
 //!
 //! ```text
-//! gateway                     cancelled by SIGINT, SIGTERM or the end of --for
+//! drain                       ended by SIGINT, SIGTERM or the end of --for:
+//! |                           all below are told, later cancelled
 //! |- server
 //! |  `- connection            one for each socket
 //! |     `- request            cancelled when the client goes away, or
 //! |        |                  when its time is up;
 //! |        |                  carries the request's id as a value
-//! |        `- fan-out         cancelled when a backend fails;
-//! |                           watched by three to five sub-tasks
+//! |        `- group           cancelled when a backend fails
+//! |           `- catalogue    one task for each of three to five backends
 //! `- load                     watched by every client of the load generator
 //! ```
 //!
-//! Where to look: `request.rs` for a request's life, its deadline, its id and the
-//! log of its cancels, `backends.rs` for work that stops when it is told to, `server.rs`
-//! for connections and draining, `why.rs` for the causes, `report.rs` for the
-//! look at the live tree.
+//! Where to look: `main.rs` for the drain, `request.rs` for a request's life, its
+//! deadline, its id and the log of its cancels, `backends.rs` for work that stops
+//! when it is told to and work that does not, `server.rs` for connections and
+//! how they end, `why.rs` for the causes, `report.rs` for the look at the live tree.
 
 mod backends;
 mod histogram;
@@ -35,26 +36,25 @@ mod stats;
 mod tests;
 mod why;
 
-use std::convert::Infallible;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ctxtree::Context;
+use ctxtree::{Context, Drain};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio::time;
 
 use options::Options;
 use report::{Ending, Verdict};
 use stats::Stats;
-use why::Why;
 
 /// All must have ended this long after the cancel. Longer than a connection
-/// is given to drain, so that a connection is the first to give up.
-const HARD_LIMIT: Duration = Duration::from_secs(3);
+/// waits then, so that a connection is the first to give up.
+const HARD_LIMIT: Duration = Duration::from_secs(2);
+/// What was aborted then needs a moment to be gone.
+const ABORT_LIMIT: Duration = Duration::from_millis(200);
 
 /// Lines of the live tree that are shown, once.
 const TREE_LINES: usize = 16;
@@ -65,9 +65,8 @@ struct Shared {
     stats: Arc<Stats>,
     /// What a request may take.
     timeout: Duration,
-    /// Never sent on: the receiver learns that all tasks have ended when the
-    /// last clone is gone.
-    _alive: mpsc::Sender<Infallible>,
+    /// How long stubborn work ignores its cancel, if there is any.
+    stubborn: Option<Duration>,
 }
 
 fn main() -> ExitCode {
@@ -121,16 +120,21 @@ async fn run(options: &Options) -> Result<(String, Verdict), String> {
         .local_addr()
         .map_err(|error| format!("cannot tell the address listened on: {error}"))?;
 
-    let (root, stop) = Context::background().derive().name("gateway").build();
-    let (server, _) = root.derive().name("server").build();
-    let (load, _) = root.derive().name("load").build();
+    // Whatever works here holds a context below this one, and lets it go with
+    // its work: that is all it takes to be waited for.
+    let drain = Drain::new(&Context::background())
+        .soft_limit(options.drain)
+        .hard_limit(HARD_LIMIT)
+        .abort_limit(ABORT_LIMIT)
+        .on_waiting(|waiting| report::note(&format!("gateway: {waiting}")));
+    let (server, _) = drain.context().derive().name("server").build();
+    let (load, _) = drain.context().derive().name("load").build();
 
     let stats = Arc::new(Stats::new());
-    let (alive, mut all_ended) = mpsc::channel(1);
     let shared = Shared {
         stats: stats.clone(),
         timeout: options.timeout,
-        _alive: alive,
+        stubborn: options.stubborn,
     };
     report::note(&format!(
         "gateway: serving http://{address}/search?q=1 to {} clients for {:?}; Ctrl-C stops it\n\
@@ -139,34 +143,29 @@ async fn run(options: &Options) -> Result<(String, Verdict), String> {
         options.length,
         stats::SAMPLES,
     ));
-    tokio::spawn(server::serve(listener, server.clone(), shared.clone()));
     for number in 0..options.clients {
         tokio::spawn(load::client(number, address, load.clone(), shared.clone()));
     }
-    drop(shared);
+    drop(load);
+    tokio::spawn(server::serve(listener, server, shared));
 
-    let why = until_stopped(options.length, &root, &server, &stats).await;
+    let why = until_stopped(options.length, drain.context(), &stats).await;
 
-    let running = stats.subtasks.running();
-    let cancelled_at = Instant::now();
-    stop.cancel_with(why);
-    let cancel_took = cancelled_at.elapsed();
-    let drained = time::timeout(HARD_LIMIT, all_ended.recv()).await.is_ok();
-
+    let ran = stats.started.elapsed();
+    let running = (stats.requests.running(), stats.subtasks.running());
+    let drained = drain.finish().await;
     let ending = Ending {
-        error: root.error().expect("the root was cancelled above"),
-        cancelled_at,
-        cancel_took,
+        why,
+        ran,
         running,
-        drain_took: drained.then(|| cancelled_at.elapsed()),
-        in_tree: root.live_children() + server.live_children() + load.live_children(),
+        drained,
     };
     Ok(report::render(&stats, &ending))
 }
 
 /// Prints a line a second until the time is up or a signal comes; tells which.
 /// Also prints the live tree, once, while all are at work.
-async fn until_stopped(length: Duration, root: &Context, server: &Context, stats: &Stats) -> Why {
+async fn until_stopped(length: Duration, root: &Context, stats: &Stats) -> &'static str {
     const PACE: Duration = Duration::from_secs(1);
     let mut look = std::pin::pin!(time::sleep(length.min(3 * PACE) / 2));
     let mut looked = false;
@@ -177,13 +176,13 @@ async fn until_stopped(length: Duration, root: &Context, server: &Context, stats
     let mut progress = report::Progress::default();
     loop {
         tokio::select! {
-            _ = tick.tick() => progress.line(stats, server.live_children()),
+            _ = tick.tick() => progress.line(stats),
             () = &mut look, if !looked => {
                 looked = true;
                 report::note(&report::tree(&root.tree(), TREE_LINES));
             }
-            () = &mut time_up => return Why::shutdown("time is up"),
-            name = &mut signal => return Why::shutdown(name),
+            () = &mut time_up => return "time is up",
+            name = &mut signal => return name,
         }
     }
 }

@@ -10,6 +10,10 @@ An HTTP server on 127.0.0.1 over a context tree, with its own load generator.
 
     --for LENGTH      stop after this long: 500ms, 5s, 2m        [10s]
     --timeout LENGTH  what a request may take, up to 60m         [100ms]
+    --drain LENGTH    what is under way at the end may go on, before it is
+                      cancelled, up to 60m           [1s]
+    --stubborn LENGTH now and then a request has work that ignores its cancel
+                      this long, up to 60m           [there is none]
     --clients N       clients of the load generator, 0 to 10000  [48]
     --port N          listen on this port; 0 lets the system choose  [0]
     --help            print this
@@ -19,12 +23,14 @@ Exit code: 0 clean, 1 cannot run or a check of the report failed, 2 bad options.
 ";
 
 const MOST_CLIENTS: u32 = 10_000;
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) length: Duration,
     pub(crate) timeout: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) stubborn: Option<Duration>,
     pub(crate) clients: u32,
     pub(crate) port: u16,
 }
@@ -37,6 +43,8 @@ impl Options {
         let mut options = Options {
             length: Duration::from_secs(10),
             timeout: Duration::from_millis(100),
+            drain: Duration::from_secs(1),
+            stubborn: None,
             clients: 48,
             port: 0,
         };
@@ -57,7 +65,9 @@ impl Options {
             };
             match name {
                 "--for" => options.length = length(name, &value()?)?,
-                "--timeout" => options.timeout = timeout(&value()?)?,
+                "--timeout" => options.timeout = limited(name, &value()?)?,
+                "--drain" => options.drain = limited(name, &value()?)?,
+                "--stubborn" => options.stubborn = Some(limited(name, &value()?)?),
                 "--clients" => options.clients = clients(&value()?)?,
                 "--port" => options.port = port(&value()?)?,
                 "--help" | "-h" => return Ok(None),
@@ -90,10 +100,10 @@ fn length(name: &str, value: &str) -> Result<Duration, String> {
     Ok(length)
 }
 
-fn timeout(value: &str) -> Result<Duration, String> {
-    match length("--timeout", value)? {
-        timeout if timeout <= LONGEST_TIMEOUT => Ok(timeout),
-        _ => Err(format!("--timeout {value}: expected at most 60m")),
+fn limited(name: &str, value: &str) -> Result<Duration, String> {
+    match length(name, value)? {
+        length if length <= LONGEST => Ok(length),
+        _ => Err(format!("{name} {value}: expected at most 60m")),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::time::{Duration, Instant};
+use std::panic::Location;
+use std::time::Duration;
 
-use ctxtree::CancelError;
 use ctxtree::tree::{Node, Snapshot};
+use ctxtree::{CancelError, Phase, Report};
 
 use crate::histogram::Histogram;
 use crate::request::RequestId;
@@ -26,13 +27,15 @@ pub(crate) fn cancel(id: RequestId, error: &CancelError) -> String {
 /// The line that called cancel.
 pub(crate) fn place(error: &CancelError) -> String {
     match error.location() {
-        Some(place) => {
-            let file = place.file().rsplit(['/', '\\']).next().unwrap_or_default();
-            format!("{file}:{}", place.line())
-        }
+        Some(place) => line_of(place),
         None if error.is_timeout() => "deadline".to_owned(),
         None => "(unknown)".to_owned(),
     }
+}
+
+fn line_of(place: &Location<'_>) -> String {
+    let file = place.file().rsplit(['/', '\\']).next().unwrap_or_default();
+    format!("{file}:{}", place.line())
 }
 
 /// What lives right now, in `most` lines and one at either end.
@@ -61,16 +64,17 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn line(&mut self, stats: &Stats, live_connections: usize) {
+    pub(crate) fn line(&mut self, stats: &Stats) {
         let at = stats.started.elapsed();
         let requests = &stats.requests;
         let served = requests.served.get();
         let rate = (served - self.served) as f64 / (at - self.at).as_secs_f64();
         note(&format!(
-            "{:4.0}s  {rate:6.0} served/s  {:6} cancelled  live: {live_connections} connections, \
+            "{:4.0}s  {rate:6.0} served/s  {:6} cancelled  live: {} connections, \
              {} requests, {} sub-tasks",
             at.as_secs_f64(),
             requests.cancelled(),
+            stats.connections.running(),
             requests.running(),
             stats.subtasks.running(),
         ));
@@ -80,15 +84,13 @@ impl Progress {
 
 /// What the end looked like from `main`.
 pub(crate) struct Ending {
-    pub(crate) error: CancelError,
-    pub(crate) cancelled_at: Instant,
-    pub(crate) cancel_took: Duration,
-    /// Sub-tasks at the moment of the cancel.
-    pub(crate) running: u64,
-    /// `None`: not all had ended at the hard limit.
-    pub(crate) drain_took: Option<Duration>,
-    /// Live children of the contexts that `main` holds.
-    pub(crate) in_tree: usize,
+    /// What brought it about.
+    pub(crate) why: &'static str,
+    /// For how long all was at work.
+    pub(crate) ran: Duration,
+    /// Requests and sub-tasks at the beginning of the end.
+    pub(crate) running: (u64, u64),
+    pub(crate) drained: Report,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,9 +120,12 @@ fn write_report(
 ) -> std::fmt::Result {
     let (connections, requests) = (&stats.connections, &stats.requests);
     let (subtasks, clients) = (&stats.subtasks, &stats.clients);
-    let ran = ending.cancelled_at - stats.started;
-
-    writeln!(out, "\n{}, after {}", ending.error, short(ran))?;
+    writeln!(
+        out,
+        "\nshutdown: {}, after {}",
+        ending.why,
+        short(ending.ran)
+    )?;
 
     section(out, "requests")?;
     row(out, requests.begun.get(), "begun")?;
@@ -202,25 +207,27 @@ fn write_report(
         ),
     )?;
 
-    let last_end = stats.started + subtasks.last_end();
-    let last_end = last_end.saturating_duration_since(ending.cancelled_at);
+    let last_end = subtasks.last_end().saturating_sub(ending.ran);
+    let drained = &ending.drained;
     section(out, "shutdown")?;
+    let (in_requests, in_subtasks) = ending.running;
     row(
         out,
-        short(ending.cancel_took),
-        &format!(
-            "for the cancel, while {} sub-tasks were running",
-            ending.running
-        ),
+        in_requests,
+        &format!("requests were under way, with {in_subtasks} sub-tasks"),
     )?;
     row(out, short(last_end), "until the last sub-task ended")?;
-    match ending.drain_took {
-        Some(took) => row(out, short(took), "until the last connection was closed")?,
-        None => row(out, "never", "was the last connection closed: hard limit")?,
+    let took = short(drained.took());
+    match drained.is_clean() {
+        true => row(out, took, "until nobody was left")?,
+        false => row(out, took, "until the rest was given up")?,
     }
+    row(out, drained.at_begin(), "contexts held at its beginning")?;
+    row(out, drained.at_cancel(), "when the rest was cancelled")?;
+    row(out, drained.at_abort(), "at the hard limit")?;
 
     section(out, "still alive")?;
-    row(out, ending.in_tree, "contexts in the tree")?;
+    row(out, drained.stragglers().len(), "contexts in the tree")?;
     row(
         out,
         stats.left_behind.get(),
@@ -229,6 +236,14 @@ fn write_report(
     row(out, connections.running(), "connections")?;
     row(out, requests.running(), "requests")?;
     row(out, subtasks.running(), "sub-tasks")?;
+
+    if !drained.is_clean() {
+        section(out, "left over, the oldest first")?;
+    }
+    for node in drained.stragglers() {
+        let age = node.age().map_or("?".to_owned(), short);
+        row(out, age, &straggler(node))?;
+    }
 
     let troubles = stats.troubles();
     if !troubles.is_empty() {
@@ -244,6 +259,19 @@ fn write_report(
         writeln!(out, "  {fault}")?;
     }
     Ok(())
+}
+
+/// Who held up the end: its name, and where it was made.
+fn straggler(node: &Node) -> String {
+    let name = match node.name() {
+        Some(name) => name.to_owned(),
+        None => node.kind().to_string(),
+    };
+    let place = match node.location() {
+        Some(place) => format!(", {}", line_of(place)),
+        None => String::new(),
+    };
+    format!("{name} {} ({}{place})", node.id(), node.state())
 }
 
 fn section(out: &mut String, title: &str) -> std::fmt::Result {
@@ -272,6 +300,11 @@ fn faults(stats: &Stats, ending: &Ending) -> Vec<String> {
     let (requests, subtasks) = (&stats.requests, &stats.subtasks);
     let cancels = stats.cancels().iter().map(|(_, count)| count).sum();
     let mut faults = Vec::new();
+    let drained = &ending.drained;
+    if !drained.is_clean() {
+        // What goes on is not counted yet, so nothing adds up.
+        return vec!["not everything had ended at the hard limit".to_owned()];
+    }
     let mut equal = |what: &str, left: u64, right: u64| {
         if left != right {
             faults.push(format!("{what}: {left} is not {right}"));
@@ -310,20 +343,25 @@ fn faults(stats: &Stats, ending: &Ending) -> Vec<String> {
     equal(
         "sub-tasks stopped and timed",
         subtasks.stopped.get(),
-        subtasks.stopping.count(),
+        subtasks.stopping.count() + subtasks.untimed.get(),
     );
-    equal("sub-tasks lost", subtasks.lost.get(), 0);
+    if drained.reached() < Phase::Cancelling {
+        equal(
+            "sub-tasks that were not cancelled and stopped",
+            subtasks.untimed.get(),
+            0,
+        );
+    }
+    if drained.reached() < Phase::Aborting {
+        equal("sub-tasks lost", subtasks.lost.get(), 0);
+    }
     equal(
         "contexts that outlived their parent's work",
         stats.left_behind.get(),
         0,
     );
-    equal("contexts alive at the end", ending.in_tree as u64, 0);
     if stats.clients.served.get() > requests.served.get() {
         faults.push("clients saw more answers than were given".to_owned());
-    }
-    if ending.drain_took.is_none() {
-        faults.push("not everything had ended at the hard limit".to_owned());
     }
     faults
 }

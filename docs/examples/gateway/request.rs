@@ -1,24 +1,23 @@
-//! A request's life: a context under its connection's, with a deadline, a
-//! fan-out under that, an answer, and a client that may leave before it comes.
+//! A request's life: a context under its connection's, with a deadline, a group
+//! of tasks under that, an answer, and a client that may leave before it comes.
 //!
 //! The request's id is a value of its context, and so is at hand in all that
 //! works for it. Its cancels are logged by callbacks, whoever cancels.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ctxtree::{CancelError, CancelHandle, Context, Key, Registration, Stop};
+use ctxtree::{CancelError, CancelHandle, Context, JoinError, Key, Registration, Stop, TaskGroup};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::mpsc;
 
 use crate::Shared;
-use crate::backends::{self, Ended, Job};
-use crate::stats::Stats;
+use crate::backends::{self, Backend, Ended, Job};
+use crate::stats::{self, Stats};
 use crate::why::Why;
 
 static REQUEST_ID: Key<RequestId> = Key::new("request id");
@@ -56,8 +55,8 @@ impl fmt::Display for RequestId {
 /// How a request ended while its client was there to be told.
 pub(crate) enum Outcome {
     Served(String),
-    /// A backend failed, and with it the fan-out.
-    Failed(CancelError),
+    /// A backend failed, and with it the group.
+    Failed(Why),
     /// No answer in time.
     Expired(CancelError),
     /// Cancelled from above: the server is going down.
@@ -71,12 +70,16 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let (ctx, handle) = RequestId::give(&connection, shared.timeout);
-    let presence = Presence::new(handle, shared.clone());
+    // A client that goes away drops all this, the presence first: the cancel is
+    // the request's, and that the tasks are left to themselves no surprise.
+    let group = TaskGroup::new(&ctx).when_forgotten(|_| ());
+    let presence = Presence::new(&connection, handle, shared.clone());
     let outcome = match query(&request) {
-        Ok(query) => search(&ctx, query, &shared).await,
+        Ok(query) => search(&ctx, &group, query, &shared).await,
         Err((status, why)) => Outcome::TurnedAway(status, why),
     };
     // All sub-tasks have ended, so nothing may live under this context now.
+    drop(group);
     shared.stats.left_behind.add_many(ctx.live_children());
     presence.confirm(outcome)
 }
@@ -97,77 +100,71 @@ fn query(request: &Request<Incoming>) -> Result<u64, (StatusCode, &'static str)>
 }
 
 /// Asks all backends of a query at once; the first that fails stops the rest.
-async fn search(request: &Context, query: u64, shared: &Shared) -> Outcome {
-    // A context of its own, so that a failed backend stops its siblings and
-    // leaves the request alive to answer.
-    let (fan_out, siblings) = request.derive().name("fan-out").build();
-    let _log = log_failure(request, &fan_out, &shared.stats);
-    let jobs = backends::plan(query);
+async fn search(request: &Context, group: &TaskGroup<Why>, query: u64, shared: &Shared) -> Outcome {
+    let _log = log_failure(request, group.context(), &shared.stats);
+    let mut jobs = backends::plan(query);
+    let stubborn = shared.stubborn;
+    jobs.extend(stubborn.and_then(|length| backends::stubborn(query, length)));
     let asked = jobs.len();
-    let (results, mut parts) = mpsc::channel(asked);
+    let parts = Arc::new(Mutex::new(Vec::with_capacity(asked)));
     for job in jobs {
-        start(job, fan_out.clone(), results.clone(), shared.clone());
+        let task = group.task(job.backend.name());
+        let ctx = task.context().clone();
+        // Refused only if the request or a sibling has ended meanwhile.
+        let _ = task.try_spawn(work(job, ctx, parts.clone(), shared.stats.clone()));
     }
-    drop(results);
-
-    let mut page = format!("query {query}\n");
-    let mut answered = 0;
     // Until all have ended, not until the first failure: when the request is
     // answered, nothing works for it any more.
-    while let Some((job, part)) = parts.recv().await {
-        match part {
-            Ok(hits) => {
-                answered += 1;
-                page += &format!("{}: {hits}\n", job.backend);
-            }
-            Err(Ended::Failed(failure)) => {
-                if siblings.cancel_with(Why::backend_failed(failure)) {
-                    shared.stats.requests.fan_outs_stopped.add();
-                }
-            }
-            // Says no more than the context itself will, below.
-            Err(Ended::Cancelled(_)) => {}
+    let joined = group.join().await;
+    let parts = std::mem::take(&mut *stats::lock(&parts));
+    match (joined, request.error()) {
+        (Ok(()), _) if parts.len() == asked => {
+            let rows = parts
+                .iter()
+                .map(|(backend, hits)| format!("{backend}: {hits}\n"));
+            Outcome::Served(format!("query {query}\n{}", rows.collect::<String>()))
         }
-    }
-    match fan_out.error() {
-        _ if answered == asked => Outcome::Served(page),
-        Some(error) if error.origin() == fan_out.id() => Outcome::Failed(error),
-        Some(error) if error.is_timeout() => Outcome::Expired(error),
-        Some(error) => Outcome::Refused(error),
-        None => Outcome::TurnedAway(StatusCode::INTERNAL_SERVER_ERROR, "a sub-task was lost\n"),
+        (Err(JoinError::Failed { error, .. }), _) => Outcome::Failed(error),
+        (_, Some(error)) if error.is_timeout() => Outcome::Expired(error),
+        (_, Some(error)) => Outcome::Refused(error),
+        (_, None) => {
+            Outcome::TurnedAway(StatusCode::INTERNAL_SERVER_ERROR, "a sub-task was lost\n")
+        }
     }
 }
 
-/// Logs the cancel that begins at the fan-out. One that comes from above is
-/// logged by the request.
-fn log_failure(request: &Context, fan_out: &Context, stats: &Arc<Stats>) -> Registration {
-    // A handle of the parent, which the fan-out keeps anyway. One of its own
-    // would keep the fan-out, and with it this callback, for ever.
+type Parts = Arc<Mutex<Vec<(Backend, u64)>>>;
+
+/// One sub-task. Its error is the cause of the others' end. One that was told to
+/// stop is no failure: what it was told is known already.
+async fn work(job: Job, ctx: Context, parts: Parts, stats: Arc<Stats>) -> Result<(), Why> {
+    let tally = stats.subtask();
+    let part = backends::run(job, &ctx).await;
+    tally.ended(&part);
+    match part {
+        Ok(hits) => stats::lock(&parts).push((job.backend, hits)),
+        Err(Ended::Failed(failure)) => return Err(Why::backend_failed(failure)),
+        Err(Ended::Cancelled(_)) => {}
+    }
+    Ok(())
+}
+
+/// Logs the cancel that begins at the group: a sub-task has failed. One that
+/// comes from above is logged by the request, and that all have ended is none.
+fn log_failure(request: &Context, group: &Context, stats: &Arc<Stats>) -> Registration {
+    // A handle of the parent, which the group keeps anyway. One of its own
+    // would keep the group's context, and with it this callback, for ever.
     let (request, stats) = (request.clone(), stats.clone());
-    let here = fan_out.id();
-    fan_out.after_cancel(move |error| {
-        if error.origin() == here {
+    let here = group.id();
+    group.after_cancel(move |error| {
+        let failed = error
+            .cause()
+            .is_some_and(|cause| cause.downcast_ref::<Why>().is_some());
+        if failed && error.origin() == here {
+            stats.requests.fan_outs_stopped.add();
             stats.cancelled(RequestId::of(&request), error);
         }
     })
-}
-
-type Part = (Job, Result<u64, Ended>);
-
-/// Starts a task that outlives a handler that is dropped: it watches its
-/// context and ends by itself, where an aborted task could not clean up.
-fn start(job: Job, ctx: Context, results: mpsc::Sender<Part>, shared: Shared) {
-    let tally = shared.stats.subtask();
-    tokio::spawn(async move {
-        let part = backends::run(job, &ctx).await;
-        tally.ended(&part);
-        // Before the result is sent: who has all results may rely on it that
-        // nothing holds the context any more.
-        drop(ctx);
-        // Nobody listens once the client is gone.
-        let _ = results.send((job, part)).await;
-        drop(shared);
-    });
 }
 
 /// Knows whether the client is still there. hyper drops a request's future
@@ -185,15 +182,18 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    pub(crate) fn new(handle: CancelHandle, shared: Shared) -> Presence {
+    pub(crate) fn new(connection: &Context, handle: CancelHandle, shared: Shared) -> Presence {
         shared.stats.requests.begun.add();
         let ctx = handle.context();
         // The id and not the context, which would keep itself.
         let id = RequestId::of(ctx);
-        // All of `shared`, which the end of the program waits for: a deadline's
-        // callback runs on a thread of its own, maybe after the answer.
-        let told = shared.clone();
-        let log = ctx.after_cancel(move |error| told.stats.cancelled(id, error));
+        // A deadline's callback runs on a thread of its own, maybe after the
+        // answer. What it holds is waited for at the end.
+        let (stats, connection) = (shared.stats.clone(), connection.clone());
+        let log = ctx.after_cancel(move |error| {
+            stats.cancelled(id, error);
+            drop(connection);
+        });
         Presence {
             handle: Some(handle),
             id,

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::pin::pin;
 use std::time::Duration;
 
-use ctxtree::Context;
+use ctxtree::{Context, DropGuard};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,18 +16,25 @@ use crate::Shared;
 use crate::request;
 
 /// What a connection is given to finish its request after the cancel.
-const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+const CANCEL_LIMIT: Duration = Duration::from_secs(1);
 /// A client that connects and then says nothing is not waited for longer.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
 /// Room for others to close sockets when the process has run out of them.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts until `server` is cancelled.
+/// Accepts until `server` is drained. Then the listener is closed, and what the
+/// system has accepted already is refused.
 pub(crate) async fn serve(listener: TcpListener, server: Context, shared: Shared) {
-    while let Ok(accepted) = server.run_until_cancelled(listener.accept()).await {
+    let mut draining = server.draining();
+    loop {
+        let accepted = tokio::select! {
+            () = &mut draining => return,
+            accepted = listener.accept() => accepted,
+        };
         match accepted {
             Ok((socket, _)) => {
-                tokio::spawn(connection(socket, server.clone(), shared.clone()));
+                let (ctx, handle) = server.derive().name("connection").build();
+                tokio::spawn(connection(socket, ctx, handle.drop_guard(), shared.clone()));
             }
             // The client was gone before it was accepted.
             Err(error)
@@ -39,19 +46,16 @@ pub(crate) async fn serve(listener: TcpListener, server: Context, shared: Shared
             // would fail at once.
             Err(error) => {
                 shared.stats.trouble("cannot accept a connection", &error);
-                let _ = server.run_until_cancelled(sleep(PAUSE)).await;
+                sleep(PAUSE).await;
             }
         }
     }
 }
 
-async fn connection(socket: TcpStream, server: Context, shared: Shared) {
+/// Whatever way this ends, the guard sees to it that nothing goes on under it.
+async fn connection(socket: TcpStream, ctx: Context, _guard: DropGuard, shared: Shared) {
     let connections = &shared.stats.connections;
     connections.opened.add();
-    let (ctx, handle) = server.derive().name("connection").build();
-    // Whatever way this function ends, nothing goes on under it.
-    let _guard = handle.drop_guard();
-
     let ended = converse(socket, &ctx, &shared).await;
     shared.stats.left_behind.add_many(ctx.live_children());
     match ended {
@@ -62,9 +66,10 @@ async fn connection(socket: TcpStream, server: Context, shared: Shared) {
     }
 }
 
-/// Serves requests until the client is done or the server is. A request that
-/// is still under way when this returns has been dropped with it, and so has
-/// cancelled itself; `None` means that the time to drain was over.
+/// Serves requests until the client is done, or the server is and the request
+/// that is under way. When that is cancelled, too, there is a moment left for
+/// the answer that says so, and it is dropped if it takes longer, by which it
+/// cancels itself; `None` means that.
 async fn converse(socket: TcpStream, ctx: &Context, shared: &Shared) -> Option<hyper::Result<()>> {
     let service = service_fn(|request| {
         let answer = request::answer(ctx.clone(), shared.clone(), request);
@@ -76,11 +81,12 @@ async fn converse(socket: TcpStream, ctx: &Context, shared: &Shared) -> Option<h
             .header_read_timeout(HEAD_LIMIT)
             .serve_connection(TokioIo::new(socket), service)
     );
+    tokio::select! {
+        ended = http.as_mut() => return Some(ended),
+        () = ctx.draining() => http.as_mut().graceful_shutdown(),
+    }
     match ctx.run_until_cancelled(http.as_mut()).await {
         Ok(ended) => Some(ended),
-        Err(_) => {
-            http.as_mut().graceful_shutdown();
-            timeout(DRAIN_LIMIT, http).await.ok()
-        }
+        Err(_) => timeout(CANCEL_LIMIT, http).await.ok(),
     }
 }

@@ -69,7 +69,10 @@ pub(crate) struct Subtasks {
     pub(crate) finished: Counter,
     pub(crate) failed: Counter,
     pub(crate) stopped: Counter,
-    /// Panicked, or dropped with the runtime.
+    /// Of those, the ones that the end of the server stopped: its cause does not
+    /// tell how long ago that was.
+    pub(crate) untimed: Counter,
+    /// Panicked, or aborted, or dropped with the runtime.
     pub(crate) lost: Counter,
     /// From the cancel to the end of a sub-task that it stopped.
     pub(crate) stopping: Histogram,
@@ -189,8 +192,9 @@ impl Subtask {
             Err(Ended::Failed(_)) => subtasks.failed.add(),
             Err(Ended::Cancelled(error)) => {
                 subtasks.stopped.add();
-                if let Some(age) = Why::age(error) {
-                    subtasks.stopping.record(age);
+                match Why::age(error) {
+                    Some(age) => subtasks.stopping.record(age),
+                    None => subtasks.untimed.add(),
                 }
             }
         }
@@ -278,6 +282,6 @@ impl Counter {
 }
 
 /// A panic elsewhere leaves whole counts behind: nothing to be afraid of.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

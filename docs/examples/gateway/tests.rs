@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use ctxtree::Context;
 use ctxtree::time::ManualClock;
 use hyper::StatusCode;
-use tokio::sync::mpsc;
 
 use crate::backends::Backend;
 use crate::histogram::{Histogram, bucket, upper_edge};
@@ -24,7 +23,7 @@ fn shared() -> Shared {
     Shared {
         stats: Arc::new(Stats::new()),
         timeout: HOUR,
-        _alive: mpsc::channel(1).0,
+        stubborn: None,
     }
 }
 
@@ -39,8 +38,12 @@ fn options_are_read_in_both_forms() {
     assert_eq!((options.clients, options.port), (7, 0));
     assert_eq!(options.timeout, Duration::from_millis(100));
     assert_eq!(parse("--for 2m").unwrap().unwrap().length.as_secs(), 120);
-    let options = parse("--timeout=60m").unwrap().unwrap();
-    assert_eq!(options.timeout, HOUR);
+    assert_eq!(options.drain, Duration::from_secs(1));
+    assert_eq!(options.stubborn, None);
+    let options = parse("--timeout=60m --drain 60m --stubborn=3s");
+    let options = options.unwrap().unwrap();
+    assert_eq!((options.timeout, options.drain), (HOUR, HOUR));
+    assert_eq!(options.stubborn, Some(Duration::from_secs(3)));
     assert_eq!(parse("--help").unwrap(), None);
 }
 
@@ -57,6 +60,8 @@ fn bad_options_are_named() {
         "--timeout 0ms",
         "--timeout 61m",
         "--timeout 18446744073709551615s",
+        "--drain 0s",
+        "--stubborn 61m",
         "--clients x",
         "--clients 10001",
         "--port 65536",
@@ -137,7 +142,7 @@ fn a_request_whose_time_is_up_is_answered_504_and_timed() {
     let (connection, _end) = Context::background().with_cancel();
     let (request, handle) = RequestId::give(&connection, Duration::from_millis(5));
     let deadline = request.deadline().unwrap();
-    let presence = Presence::new(handle, shared.clone());
+    let presence = Presence::new(&connection, handle, shared.clone());
     let (below, _) = request.derive().name("fan-out").build();
     let error = below.wait();
     assert!(Instant::now() >= deadline);
@@ -171,7 +176,7 @@ fn a_client_that_leaves_first_leaves_no_deadline_behind() {
     let shared = shared();
     let (connection, _end) = Context::background().with_cancel();
     let (request, handle) = RequestId::give(&connection, HOUR);
-    drop(Presence::new(handle, shared.clone()));
+    drop(Presence::new(&connection, handle, shared.clone()));
     assert!(!request.error().unwrap().is_timeout());
     let requests = &shared.stats.requests;
     assert_eq!((requests.abandoned.get(), requests.expired.get()), (1, 0));
@@ -242,6 +247,11 @@ fn a_large_tree_is_shown_in_part() {
 fn a_short_run_is_clean() {
     let text = clean_run(Duration::from_millis(400), HOUR);
     assert!(text.contains("shutdown: time is up"), "{text}");
+    let mut failures = text.lines().filter(|line| line.contains("  backend `"));
+    assert!(
+        failures.all(|line| line.contains("  request.rs:")),
+        "{text}"
+    );
     assert_eq!(expired(&text), 0, "{text}");
 }
 
@@ -256,24 +266,91 @@ fn a_run_with_too_little_time_is_clean_and_tells_how_late_its_requests_ended() {
     );
 }
 
+// Nobody is cut off who is given the time.
+#[test]
+fn what_is_under_way_at_the_end_is_answered() {
+    let text = clean_run(Duration::from_millis(400), HOUR);
+    assert!(number(&text, "requests were under way,") > 0, "{text}");
+    assert_eq!(number(&text, "refused at shutdown"), 0, "{text}");
+    assert_eq!(number(&text, "when the rest was cancelled"), 0, "{text}");
+}
+
+#[test]
+fn what_is_under_way_at_the_end_is_cancelled_when_its_time_is_up() {
+    let mut options = options(Duration::from_millis(400), HOUR);
+    options.drain = Duration::from_millis(1);
+    let (text, verdict) = ended_run(&options);
+    assert!(verdict == Verdict::Clean, "{text}");
+    assert!(number(&text, "when the rest was cancelled") > 0, "{text}");
+    assert!(text.contains("shutting down"), "{text}");
+}
+
+#[test]
+fn who_ignores_the_cancel_for_a_while_is_waited_for() {
+    let mut options = options(Duration::from_millis(600), HOUR);
+    options.drain = Duration::from_millis(100);
+    options.stubborn = Some(Duration::from_millis(800));
+    let (text, verdict) = ended_run(&options);
+    assert!(verdict == Verdict::Clean, "{text}");
+    assert!(number(&text, "when the rest was cancelled") > 0, "{text}");
+}
+
+// What waits is aborted, and gone; what blocks is named.
+#[test]
+fn who_ignores_the_cancel_for_longer_is_named() {
+    let mut options = options(Duration::from_millis(600), HOUR);
+    options.drain = Duration::from_millis(100);
+    options.stubborn = Some(Duration::from_secs(6));
+    let (text, verdict) = ended_run(&options);
+    assert!(verdict == Verdict::Inconsistent, "{text}");
+    assert!(number(&text, "at the hard limit") > 0, "{text}");
+    let (_, left) = text.split_once("left over, the oldest first\n").unwrap();
+    let (left, _) = left.split_once("\n\n").unwrap();
+    assert!(left.contains("archive #"), "{text}");
+    for line in left.lines() {
+        assert!(line.contains("archive #"), "{text}");
+        assert!(
+            line.contains(" s  ") && line.contains("(cancelled, request.rs:"),
+            "{text}"
+        );
+    }
+}
+
 fn clean_run(length: Duration, timeout: Duration) -> String {
-    let options = Options {
-        length,
-        timeout,
-        clients: 24,
-        port: 0,
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let (text, verdict) = runtime.unwrap().block_on(run(&options)).unwrap();
+    let (text, verdict) = ended_run(&options(length, timeout));
     assert!(verdict == Verdict::Clean, "{text}");
     text
 }
 
+fn options(length: Duration, timeout: Duration) -> Options {
+    Options {
+        length,
+        timeout,
+        drain: Duration::from_secs(1),
+        stubborn: None,
+        clients: 24,
+        port: 0,
+    }
+}
+
+fn ended_run(options: &Options) -> (String, Verdict) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let ended = runtime.block_on(run(options)).unwrap();
+    runtime.shutdown_background();
+    ended
+}
+
 /// The number before `expired` in a report.
 fn expired(report: &str) -> u64 {
+    number(report, "expired, ")
+}
+
+/// The number before `what` in a report.
+fn number(report: &str, what: &str) -> u64 {
     let mut rows = report.lines().map(str::trim_start);
-    let row = rows.find_map(|row| row.split_once("  expired, "));
+    let row = rows.find_map(|row| row.split_once(&format!("  {what}")));
     row.and_then(|(count, _)| count.parse().ok()).unwrap()
 }

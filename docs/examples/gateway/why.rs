@@ -1,6 +1,6 @@
 //! Why something was cancelled: one error type, given as the cause of every
-//! cancel and every deadline, so that whoever is stopped can ask what happened
-//! and how long ago.
+//! cancel and every deadline but that of the drain, so that whoever is stopped
+//! can ask what happened and how long ago.
 
 use std::error::Error;
 use std::fmt;
@@ -10,19 +10,19 @@ use ctxtree::{CancelError, Cause};
 
 use crate::backends::Failure;
 
-#[derive(Debug)]
+/// A clone tells of the same cancel.
+#[derive(Clone, Debug)]
 pub(crate) struct Why {
     what: What,
     at: Instant,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum What {
     ClientWentAway,
     HandlerPanicked,
     OutOfTime(Duration),
     BackendFailed(Failure),
-    Shutdown(&'static str),
 }
 
 impl Why {
@@ -47,10 +47,6 @@ impl Why {
         Why::now(What::BackendFailed(failure))
     }
 
-    pub(crate) fn shutdown(by: &'static str) -> Why {
-        Why::now(What::Shutdown(by))
-    }
-
     fn now(what: What) -> Why {
         Why {
             what,
@@ -58,7 +54,8 @@ impl Why {
         }
     }
 
-    /// How long ago the cancel behind `error` was made, or its deadline passed.
+    /// How long ago the cancel behind `error` was made, or its deadline passed;
+    /// unknown if the server is at its end.
     pub(crate) fn age(error: &CancelError) -> Option<Duration> {
         let why: &Why = error.cause()?.downcast_ref()?;
         Some(why.at.elapsed())
@@ -78,7 +75,6 @@ impl fmt::Display for Why {
             What::HandlerPanicked => f.write_str("handler panicked"),
             What::OutOfTime(limit) => write!(f, "no answer within {limit:?}"),
             What::BackendFailed(failure) => write!(f, "backend {failure}"),
-            What::Shutdown(by) => write!(f, "shutdown: {by}"),
         }
     }
 }

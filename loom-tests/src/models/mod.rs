@@ -180,7 +180,7 @@ models! {
     idle::idle_drop_vs_drop, 2, 2, Kept, "a wait that is dropped leaves nothing behind";
     idle::two_idles_vs_drop, 2, 1, Kept, "all who wait hear of it";
     idle::idle_vs_idle, 2, 1, Kept, "two that begin to wait at once leave nothing behind";
-    idle::idle_vs_look_in_progress, 2, 1, Kept, "who begins to wait is not told of a moment before";
+    idle::idle_vs_look_in_progress, 2, 2, Kept, "who begins to wait is not told of a moment before";
     idle::idle_vs_link_drop, 2, 2, Kept, "a link counts below its other parents";
     link::link_vs_cancel, 2, 2, Kept, "a link made during a cancel of a parent is done, with its cause and origin (V21, V5)";
     link::link_vs_two_cancels, 2, 2, Kept, "the first of two parents decides, and a wait is woken once (V21, V6)";
