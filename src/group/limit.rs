@@ -3,14 +3,12 @@
 //! Who waits for one waits for the end of the group, too: a child of the group's
 //! context is cancelled when the group is closed.
 
-use super::shared::Shared;
 use crate::cancelled::Cancelled;
 use crate::context::Context;
 use crate::handle::CancelHandle;
 use crate::places::{Places, Turn, Wakers};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{self, Poll};
 
 /// How many main tasks may run at a time.
@@ -28,6 +26,11 @@ impl Limit {
         }
     }
 
+    /// Gives a place back. Who is to be woken is the caller's to drop, last.
+    pub(super) fn give_back(&self) -> Wakers {
+        self.places.give_back()
+    }
+
     /// Has those fail who wait.
     pub(super) fn close(&self) {
         self.closing.1.cancel();
@@ -35,57 +38,55 @@ impl Limit {
 }
 
 /// One place of a limited group, given back when dropped.
-pub(super) struct Place<E>(Option<Arc<Shared<E>>>);
+pub(super) struct Place<'g>(&'g Limit);
 
-impl<E> Place<E> {
+impl<'g> Place<'g> {
     /// A place, if there is one now.
-    pub(super) fn now(shared: &Arc<Shared<E>>) -> Option<Place<E>> {
-        let limit = shared.limit.as_ref()?;
-        limit.places.try_take().then(|| Place(Some(shared.clone())))
+    pub(super) fn now(limit: &'g Limit) -> Option<Place<'g>> {
+        limit.places.try_take().then(|| Place(limit))
     }
 
     /// A place, when there is one. `None`: there will be none.
-    pub(super) async fn wait(shared: &Arc<Shared<E>>) -> Option<Place<E>> {
-        let limit = shared.limit.as_ref()?;
+    pub(super) async fn wait(limit: &'g Limit) -> Option<Place<'g>> {
+        let (closing, _) = &limit.closing;
+        if closing.is_cancelled() {
+            return None;
+        }
+        if let Some(place) = Place::now(limit) {
+            return Some(place);
+        }
         let waiting = Waiting {
-            shared,
             limit,
-            closing: limit.closing.0.cancelled(),
+            closing: closing.cancelled(),
             turn: Turn::new(),
             place: None,
         };
         waiting.await
     }
 
-    /// Gives it back. Who is to be woken is the caller's to drop, last.
-    pub(super) fn give_back(mut self) -> Option<Wakers> {
-        self.take()
-    }
-
-    fn take(&mut self) -> Option<Wakers> {
-        let shared = self.0.take()?;
-        Some(shared.limit.as_ref()?.places.give_back())
+    /// Leaves giving it back to the seat of a task.
+    pub(super) fn keep(self) {
+        std::mem::forget(self);
     }
 }
 
-impl<E> Drop for Place<E> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        drop(self.take());
+        drop(self.0.give_back());
     }
 }
 
 /// A wait for a place.
-struct Waiting<'g, E> {
-    shared: &'g Arc<Shared<E>>,
+struct Waiting<'g> {
     limit: &'g Limit,
     closing: Cancelled<'g>,
     turn: Turn,
     /// Found, and kept while wakers run, which may panic.
-    place: Option<Place<E>>,
+    place: Option<Place<'g>>,
 }
 
-impl<E> Future for Waiting<'_, E> {
-    type Output = Option<Place<E>>;
+impl<'g> Future for Waiting<'g> {
+    type Output = Option<Place<'g>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -94,7 +95,7 @@ impl<E> Future for Waiting<'_, E> {
         }
         let (placed, wakers) = this.turn.poll(&this.limit.places, cx.waker());
         if placed {
-            this.place = Some(Place(Some(this.shared.clone())));
+            this.place = Some(Place(this.limit));
         }
         drop(wakers);
         match this.place.take() {
@@ -104,7 +105,7 @@ impl<E> Future for Waiting<'_, E> {
     }
 }
 
-impl<E> Drop for Waiting<'_, E> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         drop(self.turn.give_up(&self.limit.places));
     }
