@@ -35,8 +35,8 @@ impl<T> Failures<T> {
         }
     }
 
-    /// Puts `what` on top. True if it is the first.
-    pub(crate) fn push(&self, what: T) -> bool {
+    /// Puts `what` on top. As it lies there, if it is the first.
+    pub(crate) fn push(&self, what: T) -> Option<&T> {
         // Relaxed: a guess, which the compare-and-swap checks.
         let mut below = self.top.load(Relaxed, Site::FailureLoad);
         let entry = memory::alloc(Entry { what, below });
@@ -56,7 +56,11 @@ impl<T> Failures<T> {
                 Site::FailurePush,
             );
             match swapped {
-                Ok(_) => return below.is_null(),
+                Ok(_) => {
+                    // SAFETY: valid as long as the stack (E1).
+                    let entry = unsafe { memory::look(entry) };
+                    return below.is_null().then_some(&entry.what);
+                }
                 Err(now) => below = now,
             }
         }

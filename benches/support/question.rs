@@ -25,6 +25,8 @@ enum Limit {
     AtMost(f64),
     /// The ratios must not lie wholly above one.
     NoWorse,
+    /// The median difference must not exceed this.
+    Added(f64),
 }
 
 /// Whether one goal was met, and the line that says so.
@@ -119,6 +121,15 @@ impl<'a> Question<'a> {
         self
     }
 
+    /// At most this much more than the contender of that name takes.
+    pub(crate) fn at_most_added(mut self, limit: f64, against: &'static str) -> Self {
+        self.goals.push(Goal {
+            against,
+            limit: Limit::Added(limit),
+        });
+        self
+    }
+
     pub(crate) fn run(mut self) -> Vec<Verdict> {
         for contender in &mut self.contenders {
             for _ in 0..2 {
@@ -170,8 +181,15 @@ impl<'a> Question<'a> {
                     "{label:<38}{:>10.3}   {:>10.3} .. {:.3}",
                     all.median, all.p10, all.p90,
                 );
+                let added = Spread::of(series(0).zip(series(who)).map(|(ours, other)| ours - other));
                 if let Some(goal) = goal {
-                    let (met, text) = judge(goal.limit, all);
+                    let (met, text) = judge(goal.limit, all, added);
+                    if let Limit::Added(_) = goal.limit {
+                        line.push_str(&format!(
+                            "   {:.1} more ({:.1} .. {:.1})",
+                            added.median, added.p10, added.p90,
+                        ));
+                    }
                     line.push_str(&format!("   goal {text}"));
                     if !self.quick {
                         line.push_str(if met { ": met" } else { ": MISSED" });
@@ -188,9 +206,10 @@ impl<'a> Question<'a> {
     }
 }
 
-fn judge(limit: Limit, ratios: Spread) -> (bool, String) {
+fn judge(limit: Limit, ratios: Spread, added: Spread) -> (bool, String) {
     match limit {
         Limit::AtMost(most) => (ratios.median <= most, format!("{most:.2} or less")),
+        Limit::Added(most) => (added.median <= most, format!("{most:.0} more or less")),
         Limit::NoWorse => (ratios.p10 <= 1.0, "no worse".to_owned()),
     }
 }

@@ -142,18 +142,22 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
     /// Notes a failure of a task that was spawned there. The first one cancels
     /// the others.
     fn fail(&self, failure: Failure<E>, place: &'static Location<'static>, panics: &mut Panics) {
-        let cause = match &failure {
-            Failure::Error(error) => Cause::new(error.clone()),
-            Failure::Panic(panic) => Cause::new(Reason(panic.message.to_string())),
-            Failure::Aborted(which) => Cause::new(Reason(which.to_string())),
+        let Some(failure) = self.failures.push(failure) else {
+            return;
         };
-        if self.failures.push(failure) {
-            panics.catch(|| {
-                self.context.node().cancel(Some(cause), place);
+        let mut cause = None;
+        // The clone is user's code.
+        panics.catch(|| {
+            cause = Some(match failure {
+                Failure::Error(error) => Cause::new(error.clone()),
+                Failure::Panic(panic) => Cause::new(Reason(panic.message.to_string())),
+                Failure::Aborted(which) => Cause::new(Reason(which.to_string())),
             });
-        } else {
-            panics.catch(|| drop(cause));
-        }
+        });
+        let cause = cause.unwrap_or_else(|| "a task failed".into());
+        panics.catch(|| {
+            self.context.node().cancel(Some(cause), place);
+        });
     }
 
     /// The first panic of a task.

@@ -135,7 +135,8 @@ fn a_chain_of_successors_through_the_lanes_is_never_idle() {
     });
 }
 
-// V22: who asks while another thread does is told the same: nothing is held.
+// V22: who asks while another thread does is told the same: nothing is held. In a
+// list that is split it may be told by a wake.
 #[test]
 fn all_who_ask_at_once_are_told_the_same() {
     in_time(|| {
@@ -149,8 +150,9 @@ fn all_who_ask_at_once_are_told_the_same() {
                 let ctx = ctx.clone();
                 start(move || {
                     for _ in 0..3_000 {
-                        assert!(peek(&mut ctx.idle()).is_ready());
-                        assert!(ctx.wait_idle(Some(Duration::ZERO)));
+                        assert!(split || peek(&mut ctx.idle()).is_ready());
+                        let at_most = (!split).then_some(Duration::ZERO);
+                        assert!(ctx.wait_idle(at_most));
                     }
                 })
             });
