@@ -183,11 +183,7 @@ fn finish(mut task: impl Future<Output = ()> + Unpin) {
     while poll_once(Pin::new(&mut task), Waker::noop()) {}
 }
 
-fn inline<'a>(
-    bench: &Bench,
-    yields: u32,
-    q: Question<'a>,
-) -> Question<'a> {
+fn inline<'a>(bench: &Bench, yields: u32, q: Question<'a>) -> Question<'a> {
     let group = Group::with_spawner(&Context::background(), |task| {
         finish(task);
         Ok(())
@@ -235,11 +231,7 @@ fn drain<T: Future<Output = ()> + Unpin>(queue: &Mutex<VecDeque<T>>) {
     }
 }
 
-fn queue<'a>(
-    bench: &Bench,
-    yields: u32,
-    q: Question<'a>,
-) -> Question<'a> {
+fn queue<'a>(bench: &Bench, yields: u32, q: Question<'a>) -> Question<'a> {
     let tasks: Arc<Mutex<VecDeque<BoxTask>>> = Arc::default();
     let theirs = tasks.clone();
     let group = Group::with_spawner(&Context::background(), move |task| {
@@ -396,10 +388,7 @@ fn joined(number: u64) -> Vec<f64> {
     let join = Instant::now();
     group.join_blocking(None).expect("no task fails");
     let alone = join.elapsed();
-    vec![
-        nanos_per(start.elapsed(), number),
-        alone.as_nanos() as f64,
-    ]
+    vec![nanos_per(start.elapsed(), number), alone.as_nanos() as f64]
 }
 
 fn joined_set(runtime: &Runtime, number: u64) -> Vec<f64> {
@@ -414,18 +403,11 @@ fn joined_set(runtime: &Runtime, number: u64) -> Vec<f64> {
         let join = Instant::now();
         while set.join_next().await.is_some() {}
         let alone = join.elapsed();
-        vec![
-            nanos_per(start.elapsed(), number),
-            alone.as_nanos() as f64,
-        ]
+        vec![nanos_per(start.elapsed(), number), alone.as_nanos() as f64]
     })
 }
 
-fn lifecycle<'a>(
-    bench: &Bench,
-    tasks: u64,
-    q: Question<'a>,
-) -> Question<'a> {
+fn lifecycle<'a>(bench: &Bench, tasks: u64, q: Question<'a>) -> Question<'a> {
     let (root, stop) = Context::background().with_cancel();
     q.ours(looped(bench, move |n| {
         black_box(&stop);

@@ -150,7 +150,9 @@ impl Crew {
         move |task| {
             let turn = turn.fetch_add(1, Ordering::Relaxed);
             let queue = queues[turn % 2].lock().expect("no thread panics");
-            queue.send(task).map_err(|back| Refused::new(back.0, "no worker"))
+            queue
+                .send(task)
+                .map_err(|back| Refused::new(back.0, "no worker"))
         }
     }
 }

@@ -11,6 +11,7 @@
 
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicPtr, Site, memory};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null_mut};
 
 /// A stack that only grows.
@@ -83,14 +84,27 @@ impl<T> Failures<T> {
 
 impl<T> Drop for Failures<T> {
     fn drop(&mut self) {
+        let mut first = None;
         // Relaxed: whoever drops the stack comes after all who used it.
         let mut at = self.top.load(Relaxed, Site::FailureDrop);
         while let Some(entry) = NonNull::new(at) {
             // SAFETY: nobody else uses it any more, and it is taken once (E1).
             let entry = unsafe { memory::take(entry) };
             at = entry.below;
-            // A panic leaks what is left, and no more.
-            drop(entry.what);
+            // The first panic goes on in the end, unless this thread unwinds
+            // already: the panic hook has reported it, and that is all.
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(entry.what)));
+            match dropped {
+                Err(panic) if first.is_none() && !std::thread::panicking() => {
+                    first = Some(panic);
+                }
+                // Its own drop may panic, too.
+                Err(panic) => std::mem::forget(panic),
+                Ok(()) => {}
+            }
+        }
+        if let Some(panic) = first {
+            resume_unwind(panic);
         }
     }
 }

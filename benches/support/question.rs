@@ -181,7 +181,8 @@ impl<'a> Question<'a> {
                     "{label:<38}{:>10.3}   {:>10.3} .. {:.3}",
                     all.median, all.p10, all.p90,
                 );
-                let added = Spread::of(series(0).zip(series(who)).map(|(ours, other)| ours - other));
+                let added =
+                    Spread::of(series(0).zip(series(who)).map(|(ours, other)| ours - other));
                 if let Some(goal) = goal {
                     let (met, text) = judge(goal.limit, all, added);
                     if let Limit::Added(_) = goal.limit {
