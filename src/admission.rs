@@ -243,10 +243,11 @@ impl Admission {
         }
     }
 
-    /// How many are in, and whether nobody is let in any more.
+    /// How many are in, and whether nobody is let in any more. What those did
+    /// that are not is visible.
     pub(crate) fn look(&self) -> (usize, bool) {
-        // Relaxed: of the moment.
-        let word = Word(self.0.load(Relaxed, Site::AdmissionLook));
+        // Acquire: what the tasks did that are over; meets the Release in `leave`.
+        let word = Word(self.0.load(Acquire, Site::AdmissionLook));
         (word.tasks(), word.has(CLOSED))
     }
 }

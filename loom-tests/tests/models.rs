@@ -156,7 +156,10 @@ tests! {
     place_vs_end_of_a_task
     place_vs_close
     place_given_up_vs_end_of_a_task
+    forgotten_panic_vs_end
     forgotten_group_vs_end
+    drain_vs_last_drop
+    drain_vs_cancel_from_above
     idle_vs_last_drop
     idle_vs_two_drops
     idle_vs_drops_in_two_lanes

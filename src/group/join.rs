@@ -6,6 +6,7 @@ use super::running::is_inside;
 use super::shared::{Failure, Panic, Shared};
 use super::stragglers::Stragglers;
 use crate::cancelled::Cancelled;
+use crate::protocol::Panics;
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
@@ -62,9 +63,10 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// # });
     /// ```
     pub async fn join(&self) -> Result<(), JoinError<E>> {
-        self.begin_join()?;
+        let panics = self.begin_join()?;
         let mut over = self.shared.over.cancelled();
         poll_fn(|cx| self.poll_over(&mut over, cx)).await?;
+        panics.resume();
         self.outcome()
     }
 
@@ -108,7 +110,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// ```
     #[cfg(not(crossbeam_loom))]
     pub async fn join_timeout(&self, at_most: Duration) -> Result<(), JoinError<E>> {
-        self.begin_join()?;
+        let panics = self.begin_join()?;
         let alarm = match self.shared.over.is_cancelled() {
             true => None,
             false => self.context().alarm(at_most),
@@ -124,7 +126,9 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
                 None => Poll::Pending,
             }
         });
-        if in_time.await? {
+        let in_time = in_time.await?;
+        panics.resume();
+        if in_time {
             self.outcome()
         } else {
             Err(JoinError::TimedOut(self.stragglers()))
@@ -154,7 +158,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// ```
     #[cfg(not(crossbeam_loom))]
     pub fn join_blocking(&self, at_most: Option<Duration>) -> Result<(), JoinError<E>> {
-        self.begin_join()?;
+        let panics = self.begin_join()?;
         let mut over = self.shared.over.cancelled();
         let mut ready = |waker: &std::task::Waker| {
             let mut cx = std::task::Context::from_waker(waker);
@@ -163,7 +167,9 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
                 Poll::Pending => None,
             }
         };
-        match self.context().block_for(at_most, &mut ready) {
+        let ended = self.context().block_for(at_most, &mut ready);
+        panics.resume();
+        match ended {
             Some(()) => self.outcome(),
             None => Err(JoinError::TimedOut(self.stragglers())),
         }
@@ -193,13 +199,16 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
         }
     }
 
-    fn begin_join(&self) -> Result<(), JoinError<E>> {
-        if is_inside(&self.shared) {
+    /// Says that somebody waits. What panics in that is for the caller to go on
+    /// with, when all is over.
+    fn begin_join(&self) -> Result<Panics, JoinError<E>> {
+        if is_inside(&self.shared) && !self.shared.over.is_cancelled() {
             return Err(JoinError::FromInside);
         }
+        let mut panics = Panics::new();
         let then = self.shared.admission.join();
-        self.shared.finish_now(then);
-        Ok(())
+        self.shared.finish(then, &mut panics);
+        Ok(panics)
     }
 
     /// How it ended.

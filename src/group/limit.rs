@@ -1,7 +1,7 @@
 //! The places of a limited group.
 //!
-//! Who waits for one waits for the end of the group, too: a child of the group's
-//! context is cancelled when the group is closed.
+//! Who waits for one waits for the end of the group, too: for its context, and for
+//! one that is cancelled when the group is closed.
 
 use crate::cancelled::Cancelled;
 use crate::context::Context;
@@ -14,7 +14,10 @@ use std::task::{self, Poll};
 /// How many main tasks may run at a time.
 pub(super) struct Limit {
     places: Places,
-    /// Done when the group is closed, or its context done.
+    /// The group's.
+    context: Context,
+    /// Done when the group is closed. A root, so that nothing is found below the
+    /// group's context that is not a task's.
     closing: (Context, CancelHandle),
 }
 
@@ -22,7 +25,8 @@ impl Limit {
     pub(super) fn new(group: &Context, at_most: usize) -> Limit {
         Limit {
             places: Places::new(at_most.min(Places::MAX)),
-            closing: group.with_cancel(),
+            context: group.clone(),
+            closing: Context::background().with_cancel(),
         }
     }
 
@@ -49,7 +53,7 @@ impl<'g> Place<'g> {
     /// A place, when there is one. `None`: there will be none.
     pub(super) async fn wait(limit: &'g Limit) -> Option<Place<'g>> {
         let (closing, _) = &limit.closing;
-        if closing.is_cancelled() {
+        if closing.is_cancelled() || limit.context.is_cancelled() {
             return None;
         }
         if let Some(place) = Place::now(limit) {
@@ -58,6 +62,7 @@ impl<'g> Place<'g> {
         let waiting = Waiting {
             limit,
             closing: closing.cancelled(),
+            cancel: limit.context.cancelled(),
             turn: Turn::new(),
             place: None,
         };
@@ -80,6 +85,7 @@ impl Drop for Place<'_> {
 struct Waiting<'g> {
     limit: &'g Limit,
     closing: Cancelled<'g>,
+    cancel: Cancelled<'g>,
     turn: Turn,
     /// Found, and kept while wakers run, which may panic.
     place: Option<Place<'g>>,
@@ -90,7 +96,8 @@ impl<'g> Future for Waiting<'g> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if Pin::new(&mut this.closing).poll(cx).is_ready() {
+        let closing = Pin::new(&mut this.closing).poll(cx).is_ready();
+        if closing || Pin::new(&mut this.cancel).poll(cx).is_ready() {
             return Poll::Ready(None);
         }
         let (placed, wakers) = this.turn.poll(&this.limit.places, cx.waker());

@@ -145,13 +145,6 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
         }
     }
 
-    /// The same for who has nothing else to do.
-    pub(super) fn finish_now(&self, then: Then) {
-        let mut panics = Panics::new();
-        self.finish(then, &mut panics);
-        panics.resume();
-    }
-
     /// Notes a failure of a task that was spawned there. The first one cancels
     /// the others.
     pub(super) fn fail(

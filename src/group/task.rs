@@ -231,9 +231,11 @@ fn take_back<F: 'static>(refused: Refused, at: usize) -> Result<(), SpawnError<F
         // It was polled, and so it was started: its end was noted.
         return Ok(());
     };
-    let future = back.downcast::<Option<F>>().ok().and_then(|future| *future);
-    let future = future.expect("it was put in there, and is the only one at its place");
-    Err(SpawnError::Spawner(future, why))
+    match back.downcast::<Option<F>>().ok().and_then(|future| *future) {
+        Some(future) => Err(SpawnError::Spawner(future, why)),
+        // Another one all the same, made where ours was dropped.
+        None => Ok(()),
+    }
 }
 
 impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {

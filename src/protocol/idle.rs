@@ -36,7 +36,8 @@
 //! Models: `idle_vs_last_drop`, `idle_vs_two_drops`, `idle_vs_successor`,
 //! `idle_vs_split`, `idle_repoll_vs_drop`, `idle_drop_vs_drop`.
 
-use super::{NodeRef, dispose};
+use super::NodeRef;
+use super::dispose::{self, Panics};
 use crate::list::{self, Head, LazyPin, Push, Reaped};
 use crate::node::{Idlers, Node};
 use crate::sync::{Site, epoch, recheck};
@@ -94,19 +95,25 @@ impl IdleWait {
         let mut chain = Chain::new();
         // Whoever is looking may be late to tell.
         self.over = ask_all(node, &mut chain) || node.children.is_all_and_empty();
+        self.waiter = Some(waiter);
+        let mut panics = Panics::new();
         if self.over {
-            release(node, waiter);
-        } else {
-            self.waiter = Some(waiter);
+            // Before the others are woken, of which it is one.
+            panics.catch(|| self.end(node));
         }
-        deliver(chain);
+        panics.catch(|| deliver(chain));
+        panics.resume();
         self.over
     }
 
     /// Ends the wait.
     pub(crate) fn release(&mut self, node: &NodeRef) {
+        self.end(node.node());
+    }
+
+    fn end(&mut self, node: &Node) {
         if let Some(waiter) = self.waiter.take() {
-            release(node.node(), waiter);
+            release(node, waiter);
         }
     }
 }

@@ -365,3 +365,20 @@ pub(crate) fn forgotten_group_vs_end() {
     race(move || wait(task), move || drop(group));
     assert!(work.ran());
 }
+
+/// Who drops a group without a task in it hears of a panic that nobody saw.
+pub(crate) fn forgotten_panic_vs_end() {
+    let kept = Kept::default();
+    let told = Arc::new(AtomicBool::new(false));
+    let tells = told.clone();
+    let group = TaskGroup::<Broken>::with_spawner(&Context::background(), kept.clone());
+    let group = group.when_forgotten(move |_| tells.store(true, Ordering::SeqCst));
+    let _to_the_end = group.task("never spawned");
+    group
+        .try_spawn(async { std::panic::resume_unwind(Box::new("a panic")) })
+        .unwrap();
+    group.close();
+    let task = kept.next();
+    race(move || wait(task), move || drop(group));
+    assert!(told.load(Ordering::SeqCst), "of the task, or of its panic");
+}

@@ -4,6 +4,7 @@ mod callback;
 mod cancel;
 mod deadline;
 mod detach;
+mod drain;
 mod driver;
 mod group;
 mod idle;
@@ -168,7 +169,10 @@ models! {
     group::place_vs_end_of_a_task, 2, 1, Kept, "who waits for a place gets that of a task that ends";
     group::place_vs_close, 2, 1, Kept, "or hears of a close";
     group::place_given_up_vs_end_of_a_task, 2, 1, Kept, "a place handed to who gave up is not lost";
+    group::forgotten_panic_vs_end, 2, 2, Kept, "and who drops one hears of its panic";
     group::forgotten_group_vs_end, 2, 2, Kept, "a group that is dropped around the end of its task leaves nothing";
+    drain::drain_vs_last_drop, 2, 1, Kept, "who finishes a drain hears of the end of the last one below (V22)";
+    drain::drain_vs_cancel_from_above, 2, 1, Kept, "and nothing starts any more then, whoever cancels (V22)";
     idle::idle_vs_last_drop, 2, 2, Kept, "who waits for the last holder below hears of its end, and sees what it did (V22)";
     idle::idle_vs_two_drops, 3, 1, Kept, "so it does with two of them";
     idle::idle_vs_drops_in_two_lanes, 3, 1, Kept, "in lanes of their own";
