@@ -25,12 +25,14 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
 
+/// In this order: what each task changes lies beside the count of who shares it.
+#[repr(C)]
 pub(super) struct Shared<E> {
+    pub(super) admission: Admission,
     pub(super) context: Context,
     pub(super) cancel: CancelHandle,
     pub(super) over: Context,
     end: CancelHandle,
-    pub(super) admission: Admission,
     pub(super) limit: Option<Limit>,
     pub(super) failures: Failures<Failure<E>>,
     pub(super) spawner: Box<dyn Spawn>,
@@ -104,11 +106,11 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
     ) -> Shared<E> {
         let (over, end) = Context::background().with_cancel();
         Shared {
+            admission: Admission::new(),
             context,
             cancel,
             over,
             end,
-            admission: Admission::new(),
             limit: None,
             failures: Failures::new(),
             spawner,
