@@ -145,6 +145,9 @@ tests! {
     admit_vs_close
     admit_vs_join
     last_task_vs_close
+    last_tasks_observed
+    last_task_vs_close_observed
+    last_task_vs_join_observed
     background_task_vs_join
     failure_vs_join
     failures_vs_failures
@@ -157,6 +160,7 @@ tests! {
     place_vs_close
     place_given_up_vs_end_of_a_task
     forgotten_group_vs_end
+    forgotten_group_vs_failure
     idle_vs_last_drop
     idle_vs_two_drops
     idle_vs_drops_in_two_lanes
