@@ -35,13 +35,15 @@
 //!
 //! # Orderings
 //!
-//! Leaving releases what a task did; who makes the word *over* acquires all of
-//! it, as does whoever finds it over.
+//! Leaving releases what a task did; who winds up acquires what the main tasks
+//! did, for those it tells, and who makes the word *over* all of it, as does
+//! whoever finds it over.
 //!
 //! Progress: all of it is lock-free; nobody waits here.
 //!
 //! Models: `admit_vs_close`, `admit_vs_join`, `last_task_vs_join`,
-//! `last_task_vs_close`, `two_last_tasks_vs_join`.
+//! `last_task_vs_close`, `two_last_tasks_vs_join`, `last_tasks_observed`,
+//! `last_task_vs_close_observed`, `last_task_vs_join_observed`.
 
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::{AtomicUsize, Site};

@@ -7,7 +7,7 @@
 //! - **E1** `below` is written before the push and never after; what was pushed is
 //!   valid until the stack is dropped, which nobody else then uses.
 //!
-//! Models: `failures_vs_failures`, `failure_vs_join`.
+//! Models: `failures_vs_failures`, `failure_vs_join`, `forgotten_group_vs_failure`.
 
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicPtr, Site, memory};

@@ -152,12 +152,15 @@ models! {
     callback::stop_and_join_vs_cancel, 2, 3, Kept, "after a join the callback uses nothing any more";
     callback::stop_and_join_vs_last_handle, 2, 3, Kept, "what is dropped unrun is waited for";
     callback::two_joins_vs_cancel, 3, 1, Kept, "two threads may join";
-    group::last_task_vs_join, 2, 2, Kept, "a join hears of the last task, and sees what it did (V22)";
+    group::last_task_vs_join, 2, 1, Kept, "a join hears of the last task, and sees what it did (V22)";
     group::two_last_tasks_vs_join, 3, 1, Kept, "so it does of two";
     group::two_joins_vs_last_task, 2, 1, Kept, "and so do two joins";
     group::admit_vs_close, 2, 2, Kept, "what is admitted before a close is waited for, what is not comes back (V22, P6)";
     group::admit_vs_join, 2, 2, Kept, "so it is with a join";
     group::last_task_vs_close, 2, 2, Kept, "whoever is last winds up, once (A2, A3)";
+    group::last_tasks_observed, 3, 1, Kept, "who is told that no main task is left sees what they did (V22)";
+    group::last_task_vs_close_observed, 3, 1, Kept, "also where a close finds none";
+    group::last_task_vs_join_observed, 3, 1, Kept, "or a join";
     group::background_task_vs_join, 2, 1, Kept, "a background task is told when no main one is left";
     group::failure_vs_join, 2, 1, Kept, "a failure is told to who joins";
     group::failures_vs_failures, 2, 1, Kept, "the first of two is the cause, none is lost";
@@ -171,6 +174,7 @@ models! {
     group::place_given_up_vs_end_of_a_task, 2, 1, Kept, "a place handed to who gave up is not lost";
     group::forgotten_panic_vs_end, 2, 1, Kept, "and who drops one hears of its panic";
     group::forgotten_group_vs_end, 2, 2, Kept, "a group that is dropped around the end of its task leaves nothing";
+    group::forgotten_group_vs_failure, 2, 1, Kept, "nor does one that looks for panics while a task fails";
     drain::drain_vs_last_drop, 2, 1, Kept, "who finishes a drain hears of the end of the last one below (V22)";
     drain::drain_vs_cancel_from_above, 2, 1, Kept, "and nothing starts any more then, whoever cancels (V22)";
     idle::idle_vs_last_drop, 2, 2, Kept, "who waits for the last holder below hears of its end, and sees what it did (V22)";
