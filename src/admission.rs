@@ -245,8 +245,8 @@ impl Admission {
 
     /// How many are in, and whether nobody is let in any more.
     pub(crate) fn look(&self) -> (usize, bool) {
-        // Relaxed: of the moment.
-        let word = Word(self.0.load(Relaxed, Site::AdmissionLook));
+        // Acquire: what those did who have left; meets the Release in `leave`.
+        let word = Word(self.0.load(Acquire, Site::AdmissionLook));
         (word.tasks(), word.has(CLOSED))
     }
 }

@@ -6,6 +6,7 @@ use super::running::is_inside;
 use super::shared::{Failure, Panic, Shared};
 use super::stragglers::Stragglers;
 use crate::cancelled::Cancelled;
+use crate::protocol::Thrown;
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
@@ -36,7 +37,8 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     ///
     /// # Panics
     ///
-    /// Resumes the first panic of a task; the second join tells of it.
+    /// Resumes the first panic of a task; the second join tells of it. A callback
+    /// that panics as this closes the group: its panic comes out in the end.
     ///
     /// # Cancel safety
     ///
@@ -62,9 +64,10 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// # });
     /// ```
     pub async fn join(&self) -> Result<(), JoinError<E>> {
-        self.begin_join()?;
+        let thrown = self.begin_join()?;
         let mut over = self.shared.over.cancelled();
         poll_fn(|cx| self.poll_over(&mut over, cx)).await?;
+        thrown.resume();
         self.outcome()
     }
 
@@ -108,7 +111,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// ```
     #[cfg(not(crossbeam_loom))]
     pub async fn join_timeout(&self, at_most: Duration) -> Result<(), JoinError<E>> {
-        self.begin_join()?;
+        let thrown = self.begin_join()?;
         let alarm = match self.shared.over.is_cancelled() {
             true => None,
             false => self.context().alarm(at_most),
@@ -124,7 +127,9 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
                 None => Poll::Pending,
             }
         });
-        if in_time.await? {
+        let in_time = in_time.await?;
+        thrown.resume();
+        if in_time {
             self.outcome()
         } else {
             Err(JoinError::TimedOut(self.stragglers()))
@@ -154,7 +159,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// ```
     #[cfg(not(crossbeam_loom))]
     pub fn join_blocking(&self, at_most: Option<Duration>) -> Result<(), JoinError<E>> {
-        self.begin_join()?;
+        let thrown = self.begin_join()?;
         let mut over = self.shared.over.cancelled();
         let mut ready = |waker: &std::task::Waker| {
             let mut cx = std::task::Context::from_waker(waker);
@@ -163,7 +168,9 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
                 Poll::Pending => None,
             }
         };
-        match self.context().block_for(at_most, &mut ready) {
+        let in_time = self.context().block_for(at_most, &mut ready);
+        thrown.resume();
+        match in_time {
             Some(()) => self.outcome(),
             None => Err(JoinError::TimedOut(self.stragglers())),
         }
@@ -193,13 +200,16 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
         }
     }
 
-    fn begin_join(&self) -> Result<(), JoinError<E>> {
+    /// A callback that panics as this winds up is no reason not to wait: what it
+    /// threw is for the end.
+    fn begin_join(&self) -> Result<Thrown, JoinError<E>> {
         if is_inside(&self.shared) {
             return Err(JoinError::FromInside);
         }
         let then = self.shared.admission.join();
-        self.shared.finish_now(then);
-        Ok(())
+        let mut thrown = Thrown::new();
+        thrown.catch(|| self.shared.finish_now(then));
+        Ok(thrown)
     }
 
     /// How it ended.

@@ -1,7 +1,8 @@
 //! The places of a limited group.
 //!
-//! Who waits for one waits for the end of the group, too: a child of the group's
-//! context is cancelled when the group is closed.
+//! Who waits for one waits for the end of the group, too: that its context is
+//! done, or that it is closed, which a root of its own tells. Below the group's
+//! context there are tasks alone.
 
 use super::shared::Shared;
 use crate::cancelled::Cancelled;
@@ -16,15 +17,15 @@ use std::task::{self, Poll};
 /// How many main tasks may run at a time.
 pub(super) struct Limit {
     places: Places,
-    /// Done when the group is closed, or its context done.
+    /// Done when the group is closed.
     closing: (Context, CancelHandle),
 }
 
 impl Limit {
-    pub(super) fn new(group: &Context, at_most: usize) -> Limit {
+    pub(super) fn new(at_most: usize) -> Limit {
         Limit {
             places: Places::new(at_most.min(Places::MAX)),
-            closing: group.with_cancel(),
+            closing: Context::background().with_cancel(),
         }
     }
 
@@ -50,7 +51,8 @@ impl<E> Place<E> {
         let waiting = Waiting {
             shared,
             limit,
-            closing: limit.closing.0.cancelled(),
+            closed: limit.closing.0.cancelled(),
+            done: shared.context.cancelled(),
             turn: Turn::new(),
             place: None,
         };
@@ -78,7 +80,8 @@ impl<E> Drop for Place<E> {
 struct Waiting<'g, E> {
     shared: &'g Arc<Shared<E>>,
     limit: &'g Limit,
-    closing: Cancelled<'g>,
+    closed: Cancelled<'g>,
+    done: Cancelled<'g>,
     turn: Turn,
     /// Found, and kept while wakers run, which may panic.
     place: Option<Place<E>>,
@@ -89,18 +92,19 @@ impl<E> Future for Waiting<'_, E> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if Pin::new(&mut this.closing).poll(cx).is_ready() {
-            return Poll::Ready(None);
-        }
         let (placed, wakers) = this.turn.poll(&this.limit.places, cx.waker());
         if placed {
             this.place = Some(Place(Some(this.shared.clone())));
         }
         drop(wakers);
-        match this.place.take() {
-            None => Poll::Pending,
-            place => Poll::Ready(place),
+        // Whoever has a place is refused by the admission, if by anything.
+        if this.place.is_some()
+            || Pin::new(&mut this.closed).poll(cx).is_ready()
+            || Pin::new(&mut this.done).poll(cx).is_ready()
+        {
+            return Poll::Ready(this.place.take());
         }
+        Poll::Pending
     }
 }
 

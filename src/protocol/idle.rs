@@ -36,7 +36,8 @@
 //! Models: `idle_vs_last_drop`, `idle_vs_two_drops`, `idle_vs_successor`,
 //! `idle_vs_split`, `idle_repoll_vs_drop`, `idle_drop_vs_drop`.
 
-use super::{NodeRef, dispose};
+use super::NodeRef;
+use super::dispose::{self, Panics};
 use crate::list::{self, Head, LazyPin, Push, Reaped};
 use crate::node::{Idlers, Node};
 use crate::sync::{Site, epoch, recheck};
@@ -94,12 +95,15 @@ impl IdleWait {
         let mut chain = Chain::new();
         // Whoever is looking may be late to tell.
         self.over = ask_all(node, &mut chain) || node.children.is_all_and_empty();
+        let mut panics = Panics::new();
         if self.over {
-            release(node, waiter);
+            // The drop of our waker is user's code, and keeps nobody waiting.
+            panics.catch(|| release(node, waiter));
         } else {
             self.waiter = Some(waiter);
         }
-        deliver(chain);
+        panics.catch(|| deliver(chain));
+        panics.resume();
         self.over
     }
 

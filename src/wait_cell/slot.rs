@@ -38,7 +38,8 @@ impl WakerSlot {
         if latest.is_some_and(|latest| latest.is(waker)) {
             return None;
         }
-        // All of the user's code runs here, before the slot is touched.
+        // The user's code runs here, before the slot is touched, but for a wake
+        // that the slot has to do itself, as a take is under way.
         let wrapped = Wrapped::around(waker.clone());
         let old = self.slot.take();
         self.slot.register(&wrapped);
