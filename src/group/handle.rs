@@ -135,9 +135,7 @@ impl<E: Error + Send + Sync + Clone + 'static> GroupHandle<E> {
     /// As [`TaskGroup::close`](crate::TaskGroup::close); false if there is no group
     /// any more.
     pub fn close(&self) -> bool {
-        self.0
-            .upgrade()
-            .is_some_and(|shared| shared.close().is_some())
+        self.0.upgrade().is_some_and(|shared| shared.close_now())
     }
 
     /// As [`TaskGroup::cancel`](crate::TaskGroup::cancel); false if there is no

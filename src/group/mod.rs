@@ -274,7 +274,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// assert!(matches!(refused, Err(SpawnError::Closed(_))));
     /// ```
     pub fn close(&self) -> bool {
-        self.shared.close().is_some()
+        self.shared.close_now()
     }
 
     /// Cancels the context of the group: true = this call did.
@@ -321,15 +321,21 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     ///
     /// # Panics
     ///
-    /// If a waker does, after all are woken.
+    /// If a waker or a callback does, after all are woken.
     ///
     /// # Examples
     ///
     /// See [`join_timeout`](TaskGroup::join_timeout).
     #[track_caller]
     pub fn abort(&self) {
-        self.cancel();
-        self.context().node().abort_tasks();
+        let (node, location) = (self.context().node(), Location::caller());
+        let mut panics = Panics::new();
+        // Callbacks are user's code: one that panics keeps no task from going.
+        panics.catch(|| {
+            node.cancel(None, location);
+        });
+        panics.catch(|| node.abort_tasks());
+        panics.resume();
     }
 }
 
@@ -338,17 +344,14 @@ impl<E: Error + Send + Sync + Clone + 'static> Drop for TaskGroup<E> {
         let shared = &self.shared;
         let mut panics = Panics::new();
         // From here on nobody comes in, so nobody is missed below.
-        let mut left = 0;
-        panics.catch(|| left = shared.close().unwrap_or_else(|| self.len()));
+        let closed = shared.close(&mut panics);
+        let left = closed.unwrap_or_else(|| self.len());
         let unseen = shared.has_unseen_panic();
         if left == 0 && !unseen {
             return panics.resume();
         }
-        panics.catch(|| {
-            shared
-                .cancel
-                .cancel_with("the task group was dropped before it was joined");
-        });
+        let why = "the task group was dropped before it was joined";
+        panics.catch(|| shared.cancel_for(why.into()));
         let forgotten = Forgotten::new(left, unseen, shared.location);
         match self.when_forgotten.take() {
             Some(tell) => panics.catch(|| tell(&forgotten)),

@@ -133,9 +133,7 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
     pub(super) fn finish(&self, then: Then, panics: &mut Panics) {
         let mut then = then;
         if then == Then::WindUp {
-            panics.catch(|| {
-                self.cancel.cancel_with(Cause::new(Finished));
-            });
+            panics.catch(|| self.cancel_for(Cause::new(Finished)));
             then = self.admission.wound_up();
         }
         if then == Then::Over {
@@ -143,6 +141,12 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
                 self.end.cancel();
             });
         }
+    }
+
+    /// Cancels for what nobody asked for by a call of its own: the place is that
+    /// of the group.
+    pub(super) fn cancel_for(&self, cause: Cause) {
+        self.context.node().cancel(Some(cause), self.location);
     }
 
     /// Notes a failure of a task that was spawned there. The first one cancels
@@ -194,15 +198,21 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
     }
 
     /// Lets nobody in any more: how many were in when this call decided that, if
-    /// it did.
-    pub(super) fn close(&self) -> Option<usize> {
+    /// it did. It may run user's code, whose panics go to `panics`.
+    pub(super) fn close(&self, panics: &mut Panics) -> Option<usize> {
         let (closed, then) = self.admission.close();
-        let mut panics = Panics::new();
         if let Some(limit) = &self.limit {
             panics.catch(|| limit.close());
         }
-        self.finish(then, &mut panics);
-        panics.resume();
+        self.finish(then, panics);
         closed
+    }
+
+    /// The same for who has nothing else to do. Whether this call decided it.
+    pub(super) fn close_now(&self) -> bool {
+        let mut panics = Panics::new();
+        let closed = self.close(&mut panics);
+        panics.resume();
+        closed.is_some()
     }
 }

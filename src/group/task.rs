@@ -294,7 +294,8 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     ///
     /// # Panics
     ///
-    /// If the spawner does, which drops the task, and with more than 2^31 tasks.
+    /// If the spawner does, which drops the task, and with 2^30 tasks of a kind, main
+    /// or background.
     ///
     /// # Examples
     ///

@@ -169,8 +169,8 @@ impl Lane {
             }
             let new = head.with_link(first);
             // Release: what those did who gave the links up, to whoever finds
-            // the lane empty; meets the Acquire in `is_quiet`. A walk that may
-            // not see the old head any more is ordered after this by `walkers`
+            // the lane empty; meets the Acquire in `quieten` and in
+            // `is_all_and_empty`. A walk that may not see the old head any more is ordered after this by `walkers`
             // (L6). On failure Relaxed: a push or a bit came between, look
             // again.
             let swapped = self.head.compare_exchange(

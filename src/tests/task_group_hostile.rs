@@ -10,7 +10,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 /// An error that panics when it is cloned or dropped, once it is told to.
 #[derive(Debug)]
@@ -352,4 +352,69 @@ fn a_payload_that_panics_when_dropped_is_survived() {
             }
         },
     );
+}
+
+// V14, V22: a callback that panics keeps no task from being aborted.
+#[test]
+fn a_panicking_callback_keeps_nobody_from_being_aborted() {
+    let (hand, group) = Hand::group(&Context::background());
+    let ctx = group.context().clone();
+    ctx.after_cancel(|_| panic!("callback")).detach();
+    group.try_spawn(Forever(())).unwrap();
+    assert_eq!(hand.turn(), 0);
+    let (thrown, line) = (panic_of(|| group.abort()), line!());
+    assert_eq!(thrown.as_deref(), Some("callback"));
+    assert_eq!(ctx.error().unwrap().location().unwrap().line(), line);
+    assert_eq!(hand.turn(), 1);
+    assert!(group.is_empty());
+}
+
+// V14, V22: the waker of who waits for a place panics while the group is dropped:
+// its tasks are cancelled nevertheless, and that is told.
+#[test]
+fn a_panicking_waker_lets_no_task_outlive_its_group() {
+    let hand = Hand::default();
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = told.clone();
+    let (group, line) = (
+        TaskGroup::with_spawner(&Context::background(), hand.clone()),
+        line!() - 1,
+    );
+    let group = group.limit(1).when_forgotten(move |forgotten| {
+        count.fetch_add(forgotten.tasks(), SeqCst);
+    });
+    let ctx = group.context().clone();
+    group.try_spawn(until_cancelled(&ctx)).unwrap();
+    let handle = group.handle();
+    let mut waiting = boxed(handle.spawn(done()));
+    let waker = Hostile::new().on_wake(|| panic!("waker")).waker();
+    assert!(poll(&mut waiting, &waker).is_pending());
+    let thrown = panic_of(move || drop(group));
+    assert_eq!(thrown.as_deref(), Some("waker"));
+    assert_eq!(told.load(SeqCst), 1);
+    let error = ctx.error().expect("the task is told to stop");
+    assert_eq!(error.location().unwrap().line(), line, "that of the group");
+    assert!(matches!(
+        peek(&mut waiting),
+        Poll::Ready(Err(SpawnError::Closed(_)))
+    ));
+}
+
+// V14, V22: a callback panics as a join closes the group: the join waits for all
+// the same.
+#[test]
+fn a_panicking_callback_ends_no_join_early() {
+    let (hand, group) = Hand::group(&Context::background());
+    let ctx = group.context().clone();
+    ctx.after_cancel(|_| panic!("callback")).detach();
+    let gate = Gate::new();
+    group.spawn_background(gate.task()).unwrap();
+    hand.turn();
+    let mut join = boxed(group.join());
+    assert_eq!(panic_of(|| assert!(peek(&mut join).is_pending())), None);
+    gate.open();
+    hand.run();
+    let thrown = panic_of(|| peek(&mut join).is_ready());
+    assert_eq!(thrown.as_deref(), Some("callback"));
+    assert!(block_on(group.join()).is_ok());
 }

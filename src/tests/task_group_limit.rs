@@ -10,6 +10,7 @@ use crate::{Context, SpawnError, TaskGroup};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 /// A group by hand with at most so many tasks.
 fn limited(at_most: usize) -> (Hand, Group) {
@@ -344,4 +345,15 @@ fn a_limit_holds_on_many_threads() {
             assert_eq!(ran.load(SeqCst), admitted);
         }
     });
+}
+
+// V22: below the context of a limited group there are its tasks, and nothing else.
+#[test]
+fn a_limited_group_without_tasks_is_idle() {
+    let (hand, group) = limited(1);
+    assert!(group.context().wait_idle(Some(Duration::ZERO)));
+    group.try_spawn(done()).unwrap();
+    assert_eq!(group.context().tree().nodes().len(), 2);
+    hand.run();
+    assert!(group.context().wait_idle(Some(Duration::ZERO)));
 }

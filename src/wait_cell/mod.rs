@@ -211,8 +211,8 @@ impl Chain {
     ///
     /// # Safety
     ///
-    /// `newest` starts a wait lane that was closed by this thread or before,
-    /// and the caller may follow its links (L7).
+    /// `newest` starts a wait lane that was closed by this thread or before, or
+    /// the lane of a node's idlers, and the caller may follow its links (L7).
     pub(crate) unsafe fn claim_all(&mut self, newest: *mut Link) {
         let mut at = newest;
         // Newest first in the lane: each one goes in front.
