@@ -263,7 +263,7 @@ pub(crate) fn background_task_vs_join() {
 
 pub(crate) fn background_task_vs_wind_up() {
     let (group, kept, _to_the_end) = group();
-    let (task, work) = working();
+    let (task, _work) = working();
     group.spawn_background(task).unwrap();
     let task = kept.next();
     let ending = group.clone();
@@ -274,6 +274,17 @@ pub(crate) fn background_task_vs_wind_up() {
                 assert!(ending.context().is_cancelled());
             }
         },
+        move || poll(&mut Box::pin(group.join()), &Wakes::new()),
+    );
+}
+
+pub(crate) fn wind_up_vs_background_task() {
+    let (group, kept, _to_the_end) = group();
+    let (task, work) = working();
+    group.spawn_background(task).unwrap();
+    let task = kept.next();
+    race(
+        move || wait(task),
         move || {
             if poll(&mut Box::pin(group.join()), &Wakes::new()) {
                 work.witness.check();
