@@ -149,6 +149,8 @@ tests! {
     last_task_vs_close_observed
     last_task_vs_join_observed
     background_task_vs_join
+    background_task_vs_wind_up
+    wind_up_vs_background_task
     failure_vs_join
     failures_vs_failures
     abort_vs_poll

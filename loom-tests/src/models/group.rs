@@ -261,6 +261,38 @@ pub(crate) fn background_task_vs_join() {
     assert!(poll(&mut join, &Wakes::new()), "it went when it was told");
 }
 
+pub(crate) fn background_task_vs_wind_up() {
+    let (group, kept, _to_the_end) = group();
+    let (task, _work) = working();
+    group.spawn_background(task).unwrap();
+    let task = kept.next();
+    let ending = group.clone();
+    race(
+        move || {
+            wait(task);
+            if poll(&mut Box::pin(ending.join()), &Wakes::new()) {
+                assert!(ending.context().is_cancelled());
+            }
+        },
+        move || poll(&mut Box::pin(group.join()), &Wakes::new()),
+    );
+}
+
+pub(crate) fn wind_up_vs_background_task() {
+    let (group, kept, _to_the_end) = group();
+    let (task, work) = working();
+    group.spawn_background(task).unwrap();
+    let task = kept.next();
+    race(
+        move || wait(task),
+        move || {
+            if poll(&mut Box::pin(group.join()), &Wakes::new()) {
+                work.witness.check();
+            }
+        },
+    );
+}
+
 pub(crate) fn failure_vs_join() {
     let (group, kept, _to_the_end) = group();
     group.try_spawn(async { Err(Broken(1)) }).unwrap();

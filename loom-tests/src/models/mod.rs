@@ -162,6 +162,8 @@ models! {
     group::last_task_vs_close_observed, 3, 1, Kept, "also where a close finds none";
     group::last_task_vs_join_observed, 3, 1, Kept, "or a join";
     group::background_task_vs_join, 2, 1, Kept, "a background task is told when no main one is left";
+    group::background_task_vs_wind_up, 2, 1, Kept, "who joins when it went last sees the group wound up";
+    group::wind_up_vs_background_task, 2, 1, Kept, "and who winds up last sees what it did";
     group::failure_vs_join, 2, 1, Kept, "a failure is told to who joins";
     group::failures_vs_failures, 2, 1, Kept, "the first of two is the cause, none is lost";
     group::abort_vs_poll, 2, 2, Kept, "a task that goes to sleep goes when it is aborted";
