@@ -5,16 +5,19 @@
 mod support;
 
 use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use ctxtree::{CancelHandle, Context};
+use ctxtree::{BoxTask, CancelHandle, Context, Refused, TaskGroup};
 use support::bits::{Floor, poll_once};
 use tokio::runtime::Builder;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How often each function is called; `icount.sh` divides by it.
 const CALLS: usize = 1_000;
@@ -44,6 +47,11 @@ counted!(icount_cancel_ours, cancel_ours, CancelHandle);
 counted!(icount_cancel_peer, cancel_peer, CancellationToken);
 counted!(icount_deadline_ours, deadline_ours, Context);
 counted!(icount_deadline_peer, deadline_peer, CancellationToken);
+counted!(icount_group_ours, group_ours, TaskGroup<fmt::Error>);
+counted!(icount_group_peer, group_peer, TaskTracker);
+counted!(icount_group_floor, group_floor, Inline);
+counted!(icount_groups_ours, groups_ours, Context);
+counted!(icount_groups_peer, groups_peer, TaskTracker);
 counted!(icount_move_ours, move_ours, CancelHandle);
 counted!(icount_move_peer, move_peer, RefCell<Pin<Box<Sleep>>>);
 
@@ -118,6 +126,50 @@ fn move_peer(sleep: &RefCell<Pin<Box<Sleep>>>) {
         .reset((Instant::now() + black_box(HOUR)).into());
 }
 
+/// What a spawner is that polls where it stands, for a task in a box.
+type Inline = Box<dyn Fn(Pin<Box<dyn Future<Output = ()>>>)>;
+
+async fn work() -> Result<(), fmt::Error> {
+    black_box(Ok(()))
+}
+
+fn inline(task: BoxTask) -> Result<(), Refused> {
+    poll_once(pin!(task), Waker::noop());
+    Ok(())
+}
+
+#[inline(always)]
+fn group_ours(group: &TaskGroup<fmt::Error>) {
+    assert!(group.try_spawn(work()).is_ok());
+}
+
+#[inline(always)]
+fn group_peer(tracker: &TaskTracker) {
+    let task = tracker.track_future(async { _ = work().await });
+    poll_once(
+        black_box(Box::pin(task) as Pin<Box<dyn Future<Output = ()>>>).as_mut(),
+        Waker::noop(),
+    );
+}
+
+#[inline(always)]
+fn group_floor(spawner: &Inline) {
+    spawner(black_box(Box::pin(async { _ = work().await })));
+}
+
+#[inline(always)]
+fn groups_ours(parent: &Context) {
+    let group = TaskGroup::<fmt::Error>::with_spawner(parent, inline);
+    poll_once(pin!(group.join()), Waker::noop());
+}
+
+#[inline(always)]
+fn groups_peer(_: &TaskTracker) {
+    let tracker = TaskTracker::new();
+    tracker.close();
+    poll_once(pin!(tracker.wait()), Waker::noop());
+}
+
 /// First what is not counted, until everything made once has been made.
 fn steady<T>(over: &T, warm: impl Fn(&T), counted: impl Fn(&T)) {
     (0..CALLS).for_each(|_| warm(black_box(over)));
@@ -156,6 +208,20 @@ fn main() {
     if wanted("cancel") {
         each(|| context.with_cancel().1, cancel_ours, icount_cancel_ours);
         each(|| token.child_token(), cancel_peer, icount_cancel_peer);
+    }
+    if wanted("group") {
+        let group = TaskGroup::with_spawner(&context, inline);
+        let tracker = TaskTracker::new();
+        let spawner: Inline = Box::new(|mut task| {
+            poll_once(task.as_mut(), Waker::noop());
+        });
+        steady(&group, group_ours, icount_group_ours);
+        steady(&tracker, group_peer, icount_group_peer);
+        steady(&spawner, group_floor, icount_group_floor);
+    }
+    if wanted("groups") {
+        steady(&context, groups_ours, icount_groups_ours);
+        steady(&TaskTracker::new(), groups_peer, icount_groups_peer);
     }
     // The clock is a system call under valgrind, which counts none of it.
     let runtime = Builder::new_current_thread().enable_time().build();

@@ -23,7 +23,7 @@ instructions() {
 }
 
 printf '%-22s %10s %12s %8s\n' "instructions" "ctxtree" "tokio-util" "ratio"
-for case in derive wait poll cancel deadline move; do
+for case in derive wait poll cancel deadline move group groups; do
     case $case in
         derive) title="derive + drop" ;;
         wait) title="wait + poll + drop" ;;
@@ -31,6 +31,8 @@ for case in derive wait poll cancel deadline move; do
         cancel) title="cancel of one leaf" ;;
         deadline) title="with_timeout + drop" ;;
         move) title="set_deadline" ;;
+        group) title="a task in a group" ;;
+        groups) title="an empty group" ;;
     esac
     ours=$(instructions "$case" ours)
     peer=$(instructions "$case" peer)
@@ -38,3 +40,4 @@ for case in derive wait poll cancel deadline move; do
         "$(awk -v a="$ours" -v b="$peer" 'BEGIN { printf "%.3f", a / b }')"
 done
 printf '%-22s %10s\n' "malloc + free + 2 RMW" "$(instructions derive floor)"
+printf '%-22s %10s\n' "a task without one" "$(instructions group floor)"

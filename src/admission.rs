@@ -35,13 +35,15 @@
 //!
 //! # Orderings
 //!
-//! Leaving releases what a task did; who makes the word *over* acquires all of
-//! it, as does whoever finds it over.
+//! Leaving releases what a task did; who winds up acquires what the main tasks
+//! did, for those it tells, and who makes the word *over* all of it, as does
+//! whoever finds it over.
 //!
 //! Progress: all of it is lock-free; nobody waits here.
 //!
 //! Models: `admit_vs_close`, `admit_vs_join`, `last_task_vs_join`,
-//! `last_task_vs_close`, `two_last_tasks_vs_join`.
+//! `last_task_vs_close`, `two_last_tasks_vs_join`, `last_tasks_observed`,
+//! `last_task_vs_close_observed`, `last_task_vs_join_observed`.
 
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::{AtomicUsize, Site};
@@ -243,9 +245,10 @@ impl Admission {
         }
     }
 
-    /// How many are in, and whether nobody is let in any more.
+    /// How many are in, and whether nobody is let in any more. What those did
+    /// that are not is visible.
     pub(crate) fn look(&self) -> (usize, bool) {
-        // Acquire: what those did who have left; meets the Release in `leave`.
+        // Acquire: what the tasks did that are over; meets the Release in `leave`.
         let word = Word(self.0.load(Acquire, Site::AdmissionLook));
         (word.tasks(), word.has(CLOSED))
     }

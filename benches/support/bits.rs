@@ -44,7 +44,7 @@ pub(crate) fn wakers() -> [(&'static str, Waker); 2] {
 }
 
 /// Polls once. What it answers is kept from the optimizer.
-pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>, waker: &Waker) -> bool {
+pub(crate) fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> bool {
     let pending = future.poll(&mut Task::from_waker(waker)).is_pending();
     black_box(pending)
 }

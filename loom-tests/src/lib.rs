@@ -9,6 +9,7 @@
 //! The thread that runs the body only makes contexts, spawns and joins: loom
 //! misses conflicts with it.
 
+pub mod bugs;
 pub mod models;
 mod run;
 mod tools;
@@ -47,7 +48,8 @@ pub struct Model {
 ///
 /// # Panics
 ///
-/// If the model fails, explores fewer than two executions, or does not exist.
+/// If the model fails, explores fewer than two executions, does not exist, or
+/// meets an ordering or a look again that the list of bugs does not name.
 pub fn check(name: &str) {
     let model = models::ALL.iter().find(|model| model.name == name);
     let model = model.unwrap_or_else(|| panic!("no model is called `{name}`"));
@@ -57,4 +59,6 @@ pub fn check(name: &str) {
     if cfg!(crossbeam_loom) {
         assert!(outcome.executions > 1, "only one execution was explored");
     }
+    #[cfg(crossbeam_loom)]
+    bugs::check();
 }

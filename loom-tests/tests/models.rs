@@ -145,6 +145,9 @@ tests! {
     admit_vs_close
     admit_vs_join
     last_task_vs_close
+    last_tasks_observed
+    last_task_vs_close_observed
+    last_task_vs_join_observed
     background_task_vs_join
     failure_vs_join
     failures_vs_failures
@@ -156,7 +159,11 @@ tests! {
     place_vs_end_of_a_task
     place_vs_close
     place_given_up_vs_end_of_a_task
+    forgotten_panic_vs_end
     forgotten_group_vs_end
+    forgotten_group_vs_failure
+    drain_vs_last_drop
+    drain_vs_cancel_from_above
     idle_vs_last_drop
     idle_vs_two_drops
     idle_vs_drops_in_two_lanes

@@ -28,8 +28,8 @@
 //! request may be on its way. So the context is cancelled then, too, from where
 //! on whatever is derived is done from the start, and who came between is waited
 //! for as all others are. A cancel is visible before it has gone through the
-//! tree, so whoever finds the phase Cancelling cancels again, which returns when
-//! that is over.
+//! tree, so whoever finds the phase Cancelling cancels again: when that returns,
+//! the lists of children are closed, and no thread derives a live one (T1).
 //!
 //! Each limit counts from the moment the phase was due, not from when somebody
 //! got to it.
@@ -37,6 +37,8 @@
 //! User's code runs in the wakes of what is cancelled, in the closure that is
 //! told whom we wait for, and in the clock. It holds up only who runs it; nothing
 //! is locked meanwhile.
+//!
+//! Models: `drain_vs_last_drop`, `drain_vs_cancel_from_above`.
 
 use super::report::{Report, Stragglers, Waiting};
 use super::{Phase, Shutdown};
@@ -174,7 +176,7 @@ impl State {
                 Phase::Draining => self.limit(|limits| limits.soft, &self.begun().0),
                 Phase::Cancelling => {
                     // The phase is seen before the cancel has gone through all
-                    // below, and a child derived meanwhile would be live.
+                    // below. When this returns, it has.
                     thrown.catch(|| self.shut_down());
                     self.limit(|limits| limits.hard, self.cancelled_at(None))
                 }

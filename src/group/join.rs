@@ -6,7 +6,7 @@ use super::running::is_inside;
 use super::shared::{Failure, Panic, Shared};
 use super::stragglers::Stragglers;
 use crate::cancelled::Cancelled;
-use crate::protocol::Thrown;
+use crate::protocol::Panics;
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
@@ -37,8 +37,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     ///
     /// # Panics
     ///
-    /// Resumes the first panic of a task; the second join tells of it. A callback
-    /// that panics as this closes the group: its panic comes out in the end.
+    /// Resumes the first panic of a task; the second join tells of it.
     ///
     /// # Cancel safety
     ///
@@ -64,10 +63,10 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// # });
     /// ```
     pub async fn join(&self) -> Result<(), JoinError<E>> {
-        let thrown = self.begin_join()?;
+        let panics = self.begin_join()?;
         let mut over = self.shared.over.cancelled();
         poll_fn(|cx| self.poll_over(&mut over, cx)).await?;
-        thrown.resume();
+        panics.resume();
         self.outcome()
     }
 
@@ -111,7 +110,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// ```
     #[cfg(not(crossbeam_loom))]
     pub async fn join_timeout(&self, at_most: Duration) -> Result<(), JoinError<E>> {
-        let thrown = self.begin_join()?;
+        let panics = self.begin_join()?;
         let alarm = match self.shared.over.is_cancelled() {
             true => None,
             false => self.context().alarm(at_most),
@@ -128,7 +127,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
             }
         });
         let in_time = in_time.await?;
-        thrown.resume();
+        panics.resume();
         if in_time {
             self.outcome()
         } else {
@@ -159,7 +158,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// ```
     #[cfg(not(crossbeam_loom))]
     pub fn join_blocking(&self, at_most: Option<Duration>) -> Result<(), JoinError<E>> {
-        let thrown = self.begin_join()?;
+        let panics = self.begin_join()?;
         let mut over = self.shared.over.cancelled();
         let mut ready = |waker: &std::task::Waker| {
             let mut cx = std::task::Context::from_waker(waker);
@@ -168,9 +167,9 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
                 Poll::Pending => None,
             }
         };
-        let in_time = self.context().block_for(at_most, &mut ready);
-        thrown.resume();
-        match in_time {
+        let ended = self.context().block_for(at_most, &mut ready);
+        panics.resume();
+        match ended {
             Some(()) => self.outcome(),
             None => Err(JoinError::TimedOut(self.stragglers())),
         }
@@ -200,16 +199,16 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
         }
     }
 
-    /// A callback that panics as this winds up is no reason not to wait: what it
-    /// threw is for the end.
-    fn begin_join(&self) -> Result<Thrown, JoinError<E>> {
-        if is_inside(&self.shared) {
+    /// Says that somebody waits. What panics in that is for the caller to go on
+    /// with, when all is over.
+    fn begin_join(&self) -> Result<Panics, JoinError<E>> {
+        if is_inside(&self.shared) && !self.shared.over.is_cancelled() {
             return Err(JoinError::FromInside);
         }
+        let mut panics = Panics::new();
         let then = self.shared.admission.join();
-        let mut thrown = Thrown::new();
-        thrown.catch(|| self.shared.finish_now(then));
-        Ok(thrown)
+        self.shared.finish(then, &mut panics);
+        Ok(panics)
     }
 
     /// How it ended.

@@ -185,7 +185,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     pub fn limit(mut self, at_most: usize) -> Self {
         assert_ne!(at_most, 0, "a group without a place runs nothing");
         let shared = Arc::get_mut(&mut self.shared).expect("a limit is set before anything else");
-        shared.limit = Some(Limit::new(at_most));
+        shared.limit = Some(Limit::new(&shared.context, at_most));
         self
     }
 

@@ -9,48 +9,115 @@
 //! | polled | there, pinned | there |
 //! | over | dropped | left |
 //!
-//! - **R1** From the first poll on the future is not moved until it is dropped in
+//! - **G1** From the first poll on the future is not moved until it is dropped in
 //!   its place.
+//! - **R2** What a thread's `POLLING` leads to lies on its stack: a poll puts itself
+//!   there and takes itself off before it returns, also where it panics.
 
-use super::shared::{Seat, Shared};
+use super::limit::Limit;
+use super::shared::{Failure, Shared};
 use super::spawn::Run;
-use crate::protocol::Panics;
+use crate::admission::Class;
+use crate::protocol::{NodeRef, Panics};
 use crate::sync::local_flag;
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::error::Error;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::ptr::null;
 use std::sync::Arc;
 use std::task::{self, Poll};
 
 local_flag! {
-    /// The groups whose tasks this thread is polling, the innermost last.
-    static POLLING: RefCell<Vec<usize>> = RefCell::new(Vec::new());
+    /// What this thread is polling, the innermost; null where it is no task. Without
+    /// a destructor, so that it is there to the very end of a thread.
+    static POLLING: Cell<*const Polling> = Cell::new(null());
+}
+
+/// A task that this thread polls, on the stack of the poll.
+struct Polling {
+    group: usize,
+    /// What it polls around this one.
+    outer: *const Polling,
 }
 
 /// Whether this is called by a task of the group.
 pub(super) fn is_inside<E>(shared: &Arc<Shared<E>>) -> bool {
     let group = Arc::as_ptr(shared).addr();
-    let inside = POLLING.try_with(|polling| polling.borrow().contains(&group));
-    inside.unwrap_or(false)
+    let mut at = POLLING.with(Cell::get);
+    // SAFETY: those on the way are on this thread's stack, below this call (R2).
+    while let Some(polling) = unsafe { at.as_ref() } {
+        if polling.group == group {
+            return true;
+        }
+        at = polling.outer;
+    }
+    false
 }
 
-/// Says that this thread polls a task, as long as it lives.
-struct Polling;
+/// Runs what is a task's of this group, and catches its panic.
+fn inside<T>(group: usize, run: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let outer = POLLING.with(Cell::get);
+    let polling = Polling { group, outer };
+    POLLING.with(|inner| inner.set(&raw const polling));
+    let polled = catch_unwind(AssertUnwindSafe(run));
+    POLLING.with(|inner| inner.set(outer));
+    polled
+}
 
-impl Polling {
-    fn begin(group: usize) -> Polling {
-        // Past the thread's locals nobody asks.
-        let _ = POLLING.try_with(|polling| polling.borrow_mut().push(group));
-        Polling
+/// What a task has of its group, given up at its end.
+pub(super) struct Seat<E: Error + Send + Sync + Clone + 'static> {
+    pub(super) shared: Arc<Shared<E>>,
+    /// The context of the task.
+    pub(super) node: Option<NodeRef>,
+    pub(super) class: Class,
+    /// Whether it has a place to give back.
+    pub(super) placed: bool,
+}
+
+impl<E: Error + Send + Sync + Clone + 'static> Seat<E> {
+    pub(super) fn node(&self) -> &NodeRef {
+        self.node.as_ref().expect("there until the seat is left")
+    }
+
+    /// The task, for messages.
+    pub(super) fn label(&self) -> String {
+        match self.node().name() {
+            Some(name) => format!("task `{name}`"),
+            None => format!("task {}", self.node().id()),
+        }
+    }
+
+    /// Notes a failure of the task.
+    fn fail(&self, failure: Failure<E>, panics: &mut Panics) {
+        let place = self.node().task().birth.location;
+        self.shared.fail(failure, place, panics);
+    }
+
+    /// Gives it up.
+    fn leave(&mut self, panics: &mut Panics) {
+        let Some(node) = self.node.take() else {
+            return;
+        };
+        // SAFETY: the seat is the task's, or of one that was not polled.
+        let waker = unsafe { node.task().ends() };
+        let limit = self.shared.limit.as_ref().filter(|_| self.placed);
+        let next = limit.map(Limit::give_back);
+        panics.catch(|| drop(node));
+        let then = self.shared.admission.leave(self.class);
+        self.shared.finish(then, panics);
+        panics.catch(|| drop(waker));
+        panics.catch(|| drop(next));
     }
 }
 
-impl Drop for Polling {
+impl<E: Error + Send + Sync + Clone + 'static> Drop for Seat<E> {
     fn drop(&mut self) {
-        let _ = POLLING.try_with(|polling| polling.borrow_mut().pop());
+        let mut panics = Panics::new();
+        self.leave(&mut panics);
+        panics.resume();
     }
 }
 
@@ -93,11 +160,10 @@ where
             return Some(End::Aborted);
         }
         self.polled = true;
-        // SAFETY: it is dropped in its place, and not moved before (R1).
+        // SAFETY: it is dropped in its place, and not moved before (G1).
         let future = unsafe { Pin::new_unchecked(future) };
-        let polling = Polling::begin(Arc::as_ptr(&seat.shared).addr());
-        let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
-        drop(polling);
+        let group = Arc::as_ptr(&seat.shared).addr();
+        let polled = inside(group, || future.poll(cx));
         match polled {
             Ok(Poll::Ready(Ok(()))) => Some(End::Well),
             Ok(Poll::Ready(Err(error))) => Some(End::Failed(error)),
@@ -121,16 +187,15 @@ impl<F, E: Error + Send + Sync + Clone + 'static> Running<F, E> {
         let mut panics = Panics::new();
         let failure = match end {
             End::Well => None,
-            End::Failed(error) => Some(super::shared::Failure::Error(error)),
+            End::Failed(error) => Some(Failure::Error(error)),
             End::Panicked(payload) => Some(Shared::panicked(&seat.label(), payload)),
             End::Aborted => Some(Shared::aborted(&seat.label())),
         };
         if let Some(failure) = failure {
             seat.fail(failure, &mut panics);
         }
-        let polling = Polling::begin(Arc::as_ptr(&seat.shared).addr());
-        let dropped = catch_unwind(AssertUnwindSafe(|| self.future = None));
-        drop(polling);
+        let group = Arc::as_ptr(&seat.shared).addr();
+        let dropped = inside(group, || self.future = None);
         if let Err(payload) = dropped {
             let failure = Shared::panicked(&seat.label(), payload);
             seat.fail(failure, &mut panics);

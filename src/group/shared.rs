@@ -10,26 +10,29 @@
 //! A task that ends gives back, one after the other: its future, its place, its
 //! context, its count. So whoever sees the count go sees the rest gone.
 
-use super::limit::{Limit, Place};
+use super::limit::Limit;
 use super::spawn::Spawn;
-use crate::admission::{Admission, Class, Then};
+use crate::admission::{Admission, Then};
 use crate::context::Context;
 use crate::error::{Cause, Finished};
 use crate::failures::Failures;
 use crate::handle::CancelHandle;
 use crate::protocol::{NodeRef, Panics};
 use std::any::Any;
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
+/// In this order: what each task changes lies beside the count of who shares it.
+#[repr(C)]
 pub(super) struct Shared<E> {
+    pub(super) admission: Admission,
     pub(super) context: Context,
     pub(super) cancel: CancelHandle,
     pub(super) over: Context,
     end: CancelHandle,
-    pub(super) admission: Admission,
     pub(super) limit: Option<Limit>,
     pub(super) failures: Failures<Failure<E>>,
     pub(super) spawner: Box<dyn Spawn>,
@@ -103,16 +106,26 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
     ) -> Shared<E> {
         let (over, end) = Context::background().with_cancel();
         Shared {
+            admission: Admission::new(),
             context,
             cancel,
             over,
             end,
-            admission: Admission::new(),
             limit: None,
             failures: Failures::new(),
             spawner,
             location,
         }
+    }
+
+    /// The node of a task.
+    pub(super) fn derive_task(
+        &self,
+        name: Option<Cow<'static, str>>,
+        location: &'static Location<'static>,
+    ) -> NodeRef {
+        let group = self.context.node();
+        group.derive_task(name, group.birth(location))
     }
 
     /// Does what a change of the admission has left to do. It may run user's
@@ -130,13 +143,6 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
         }
     }
 
-    /// The same for who has nothing else to do.
-    pub(super) fn finish_now(&self, then: Then) {
-        let mut panics = Panics::new();
-        self.finish(then, &mut panics);
-        panics.resume();
-    }
-
     /// Cancels for what nobody asked for by a call of its own: the place is that
     /// of the group.
     pub(super) fn cancel_for(&self, cause: Cause) {
@@ -145,7 +151,12 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
 
     /// Notes a failure of a task that was spawned there. The first one cancels
     /// the others.
-    fn fail(&self, failure: Failure<E>, place: &'static Location<'static>, panics: &mut Panics) {
+    pub(super) fn fail(
+        &self,
+        failure: Failure<E>,
+        place: &'static Location<'static>,
+        panics: &mut Panics,
+    ) {
         let Some(failure) = self.failures.push(failure) else {
             return;
         };
@@ -203,57 +214,5 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
         let closed = self.close(&mut panics);
         panics.resume();
         closed.is_some()
-    }
-}
-
-/// What a task has of its group, given up at its end.
-pub(super) struct Seat<E: Error + Send + Sync + Clone + 'static> {
-    pub(super) shared: Arc<Shared<E>>,
-    /// The context of the task.
-    pub(super) node: Option<NodeRef>,
-    pub(super) class: Class,
-    /// In a limited group, of a main task.
-    pub(super) place: Option<Place<E>>,
-}
-
-impl<E: Error + Send + Sync + Clone + 'static> Seat<E> {
-    pub(super) fn node(&self) -> &NodeRef {
-        self.node.as_ref().expect("there until the seat is left")
-    }
-
-    /// The task, for messages.
-    pub(super) fn label(&self) -> String {
-        match self.node().name() {
-            Some(name) => format!("task `{name}`"),
-            None => format!("task {}", self.node().id()),
-        }
-    }
-
-    /// Notes a failure of the task.
-    pub(super) fn fail(&self, failure: Failure<E>, panics: &mut Panics) {
-        let place = self.node().task().birth.location;
-        self.shared.fail(failure, place, panics);
-    }
-
-    /// Gives it up.
-    fn leave(&mut self, panics: &mut Panics) {
-        let Some(node) = self.node.take() else {
-            return;
-        };
-        let waker = node.task().ends();
-        let next = self.place.take().map(Place::give_back);
-        panics.catch(|| drop(node));
-        let then = self.shared.admission.leave(self.class);
-        self.shared.finish(then, panics);
-        panics.catch(|| drop(waker));
-        panics.catch(|| drop(next));
-    }
-}
-
-impl<E: Error + Send + Sync + Clone + 'static> Drop for Seat<E> {
-    fn drop(&mut self) {
-        let mut panics = Panics::new();
-        self.leave(&mut panics);
-        panics.resume();
     }
 }

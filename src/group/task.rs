@@ -2,12 +2,13 @@
 
 use super::TaskGroup;
 use super::error::SpawnError;
-use super::limit::Place;
-use super::running::Running;
-use super::shared::{Seat, Shared};
+use super::limit::{Limit, Place};
+use super::running::{Running, Seat};
+use super::shared::Shared;
 use super::spawn::{BoxTask, Refused};
 use crate::admission::Class;
 use crate::context::Context;
+use crate::protocol::NodeRef;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -50,8 +51,7 @@ impl<E: Error + Send + Sync + Clone + 'static> Task<E> {
         name: Option<Cow<'static, str>>,
         location: &'static Location<'static>,
     ) -> Task<E> {
-        let group = shared.context.node();
-        let node = group.derive_task(name, group.birth(location));
+        let node = shared.derive_task(name, location);
         Task {
             shared: shared.clone(),
             context: Context::from_node(node),
@@ -81,16 +81,8 @@ impl<E: Error + Send + Sync + Clone + 'static> Task<E> {
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
-        let mut place = None;
-        if self.needs_place() {
-            place = Place::wait(&self.shared).await;
-            if place.is_none() {
-                // The group's context is done, or was when it was closed.
-                let task = self.refuse(task)?;
-                return Err(SpawnError::Cancelled(task));
-            }
-        }
-        self.start(place, task)
+        let draft = Draft::of(&self.shared, self.context, self.class);
+        draft.spawn(task).await
     }
 
     /// As [`TaskGroup::try_spawn`].
@@ -102,9 +94,64 @@ impl<E: Error + Send + Sync + Clone + 'static> Task<E> {
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
+        Draft::of(&self.shared, self.context, self.class).try_spawn(task)
+    }
+}
+
+/// A task to be, of a group that somebody keeps.
+struct Draft<'g, E: Error + Send + Sync + Clone + 'static> {
+    shared: &'g Arc<Shared<E>>,
+    node: NodeRef,
+    class: Class,
+}
+
+impl<'g, E: Error + Send + Sync + Clone + 'static> Draft<'g, E> {
+    fn of(shared: &'g Arc<Shared<E>>, context: Context, class: Class) -> Draft<'g, E> {
+        let node = context.into_node();
+        Draft {
+            shared,
+            node,
+            class,
+        }
+    }
+
+    /// One without a name.
+    fn new(
+        shared: &'g Arc<Shared<E>>,
+        class: Class,
+        location: &'static Location<'static>,
+    ) -> Draft<'g, E> {
+        let node = shared.derive_task(None, location);
+        Draft {
+            shared,
+            node,
+            class,
+        }
+    }
+
+    async fn spawn<F>(self, task: F) -> Result<(), SpawnError<F>>
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
         let mut place = None;
-        if self.needs_place() {
-            place = Place::now(&self.shared);
+        if let Some(limit) = self.limit() {
+            place = Place::wait(limit).await;
+            if place.is_none() {
+                // The group's context is done, or was when it was closed.
+                let task = self.refuse(task)?;
+                return Err(SpawnError::Cancelled(task));
+            }
+        }
+        self.start(place, task)
+    }
+
+    fn try_spawn<F>(self, task: F) -> Result<(), SpawnError<F>>
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        let mut place = None;
+        if let Some(limit) = self.limit() {
+            place = Place::now(limit);
             if place.is_none() {
                 let task = self.refuse(task)?;
                 return Err(SpawnError::Full(task));
@@ -113,8 +160,10 @@ impl<E: Error + Send + Sync + Clone + 'static> Task<E> {
         self.start(place, task)
     }
 
-    fn needs_place(&self) -> bool {
-        self.class == Class::Main && self.shared.limit.is_some()
+    /// Of whom it needs a place.
+    fn limit(&self) -> Option<&'g Limit> {
+        let limit = self.shared.limit.as_ref();
+        limit.filter(|_| self.class == Class::Main)
     }
 
     /// The task, unless nothing is admitted any more.
@@ -128,14 +177,13 @@ impl<E: Error + Send + Sync + Clone + 'static> Task<E> {
         }
     }
 
-    /// Lets the task in, and hands it to the spawner.
-    fn start<F>(self, place: Option<Place<E>>, task: F) -> Result<(), SpawnError<F>>
+    fn start<F>(self, place: Option<Place<'_>>, task: F) -> Result<(), SpawnError<F>>
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
-        let Task {
+        let Draft {
             shared,
-            context,
+            node,
             class,
         } = self;
         if shared.admission.enter(class).is_err() {
@@ -143,9 +191,9 @@ impl<E: Error + Send + Sync + Clone + 'static> Task<E> {
         }
         let seat = Seat {
             shared: shared.clone(),
-            node: Some(context.into_node()),
+            node: Some(node),
             class,
-            place,
+            placed: place.map(Place::keep).is_some(),
         };
         seat.node().task().is_admitted();
         // What was cancelled before is not started, so who aborts after a cancel
@@ -183,9 +231,11 @@ fn take_back<F: 'static>(refused: Refused, at: usize) -> Result<(), SpawnError<F
         // It was polled, and so it was started: its end was noted.
         return Ok(());
     };
-    let future = back.downcast::<Option<F>>().ok().and_then(|future| *future);
-    let future = future.expect("it was put in there, and is the only one at its place");
-    Err(SpawnError::Spawner(future, why))
+    match back.downcast::<Option<F>>().ok().and_then(|future| *future) {
+        Some(future) => Err(SpawnError::Spawner(future, why)),
+        // Another one all the same, made where ours was dropped.
+        None => Ok(()),
+    }
 }
 
 impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
@@ -227,7 +277,10 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
         let location = Location::caller();
-        async move { Task::new(&self.shared, None, location).spawn(task).await }
+        async move {
+            let draft = Draft::new(&self.shared, Class::Main, location);
+            draft.spawn(task).await
+        }
     }
 
     /// Spawns a task, if there is a place for it now.
@@ -259,7 +312,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
-        Task::new(&self.shared, None, Location::caller()).try_spawn(task)
+        Draft::new(&self.shared, Class::Main, Location::caller()).try_spawn(task)
     }
 
     /// Spawns a background task: see [`Task::background`].
@@ -283,9 +336,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
-        Task::new(&self.shared, None, Location::caller())
-            .background()
-            .try_spawn(task)
+        Draft::new(&self.shared, Class::Background, Location::caller()).try_spawn(task)
     }
 
     /// A task to be spawned, with a name and a context of its own.

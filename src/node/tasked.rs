@@ -1,15 +1,19 @@
 //! Nodes of tasks: what is known of the task, behind the node.
 //!
-//! | `fate` | set by | meaning |
-//! |---|---|---|
-//! | `ADMITTED` | who spawns it | its group let it in |
-//! | `STARTED` | the task | it was polled |
-//! | `ABORTED` | anybody | it is to go at its next poll, for which it is woken |
-//! | `ENDED` | the task | it is no more, though somebody may hold its context |
+//! | `stage` | since |
+//! |---|---|
+//! | `NEW` | it was made |
+//! | `ADMITTED` | its group let it in |
+//! | `STARTED` | its first poll |
+//! | `ENDED` | it is no more, though somebody may hold its context |
 //!
-//! Who aborts sets the bit and then takes the waker; a task that goes to sleep
-//! puts its waker into the slot and then looks at the bit. The slot orders the
-//! two: either the waker is found, or the bit is.
+//! Only one thread at a time writes the stage: who spawns the task, then the task.
+//! `aborted` is set by anybody, for good: the task is to go at its next poll, for
+//! which it is woken.
+//!
+//! Who aborts sets the flag and then takes the waker; a task that goes to sleep
+//! puts its waker into the slot and then looks at the flag. The slot orders the
+//! two: either the waker is found, or the flag is.
 //!
 //! A pointer to such a node is always one to all of it, made from the allocation
 //! and never from a reference to the node alone.
@@ -25,15 +29,17 @@ use std::borrow::Cow;
 use std::ptr::{NonNull, null_mut};
 use std::task::Waker;
 
+const NEW: u32 = 0;
 const ADMITTED: u32 = 1;
 const STARTED: u32 = 2;
-const ABORTED: u32 = 4;
-const ENDED: u32 = 8;
+const ENDED: u32 = 3;
 
 /// What is known of a task.
 pub(crate) struct Task {
     pub(crate) birth: Birth,
-    fate: AtomicU32,
+    stage: AtomicU32,
+    /// Not 0: yes.
+    aborted: AtomicU32,
     slot: WakerSlot,
 }
 
@@ -66,22 +72,21 @@ pub(crate) struct Progress {
 }
 
 impl Task {
-    /// Its group has let it in.
+    /// Its group has let it in. Told before a spawner has the task.
+    #[inline]
     pub(crate) fn is_admitted(&self) {
         // Relaxed: for those who count.
-        self.fate.fetch_or(ADMITTED, Relaxed, Site::TaskAdmit);
+        self.stage.store(ADMITTED, Relaxed, Site::TaskAdmit);
     }
 
-    /// The task is polled. False if it has been aborted: then it has to go.
+    /// The task is polled, by itself. False if it has been aborted: then it has to
+    /// go.
     #[inline]
     pub(crate) fn begins_poll(&self) -> bool {
-        // Relaxed, both: for those who count, and a guess; a task that goes to
-        // sleep looks again.
-        let fate = self.fate.load(Relaxed, Site::TaskLook);
-        if fate & STARTED == 0 {
-            self.fate.fetch_or(STARTED, Relaxed, Site::TaskStart);
-        }
-        fate & ABORTED == 0
+        // Relaxed: for those who count.
+        self.stage.store(STARTED, Relaxed, Site::TaskStart);
+        // Relaxed: a guess; a task that goes to sleep looks again.
+        self.aborted.load(Relaxed, Site::TaskLook) == 0
     }
 
     /// The task goes to sleep. False if it has been aborted: then it has to go.
@@ -95,31 +100,40 @@ impl Task {
         // SAFETY: by the caller.
         let old = unsafe { self.slot.register(waker) };
         // Relaxed: the slot shows what was set before the waker was taken.
-        let aborted = self.fate.load(Relaxed, Site::TaskRecheck) & ABORTED != 0;
+        let aborted = self.aborted.load(Relaxed, Site::TaskRecheck) != 0;
         (!(aborted && recheck(Site::TaskSleeps)), old)
     }
 
     /// The task is over. Its waker is for the caller to drop.
-    pub(crate) fn ends(&self) -> Option<Waker> {
+    ///
+    /// # Safety
+    ///
+    /// Called by the task only.
+    #[inline]
+    pub(crate) unsafe fn ends(&self) -> Option<Waker> {
         // Relaxed: for those who count.
-        self.fate.fetch_or(ENDED, Relaxed, Site::TaskEnd);
-        self.slot.take()
+        self.stage.store(ENDED, Relaxed, Site::TaskEnd);
+        // SAFETY: by the caller.
+        unsafe { self.slot.take_last() }
     }
 
     /// Has the task go at its next poll: the waker for that.
     pub(crate) fn abort(&self) -> Option<Waker> {
         // Relaxed: the slot releases it to a task that comes too late.
-        let before = self.fate.fetch_or(ABORTED, Relaxed, Site::TaskAbort);
-        (before & ENDED == 0).then(|| self.slot.take()).flatten()
+        self.aborted.store(1, Relaxed, Site::TaskAbort);
+        // Relaxed: a guess, as a task that is over takes its waker itself.
+        let stage = self.stage.load(Relaxed, Site::TaskAbortLook);
+        (stage != ENDED).then(|| self.slot.take()).flatten()
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        // Relaxed: of the moment.
-        let fate = self.fate.load(Relaxed, Site::TaskProgress);
+        // Relaxed, both: of the moment.
+        let stage = self.stage.load(Relaxed, Site::TaskProgress);
+        let aborted = self.aborted.load(Relaxed, Site::TaskAborted) != 0;
         Progress {
-            started: fate & STARTED != 0,
-            aborted: fate & ABORTED != 0,
-            is_in: fate & (ADMITTED | ENDED) == ADMITTED,
+            started: stage == STARTED,
+            aborted,
+            is_in: stage == ADMITTED || stage == STARTED,
         }
     }
 }
@@ -145,7 +159,8 @@ impl Node {
         };
         let task = Task {
             birth,
-            fate: AtomicU32::new(0),
+            stage: AtomicU32::new(NEW),
+            aborted: AtomicU32::new(0),
             slot: WakerSlot::new(),
         };
         let node = new.with(Node::env_below(parent));

@@ -95,12 +95,11 @@ impl IdleWait {
         let mut chain = Chain::new();
         // Whoever is looking may be late to tell.
         self.over = ask_all(node, &mut chain) || node.children.is_all_and_empty();
+        self.waiter = Some(waiter);
         let mut panics = Panics::new();
         if self.over {
-            // The drop of our waker is user's code, and keeps nobody waiting.
-            panics.catch(|| release(node, waiter));
-        } else {
-            self.waiter = Some(waiter);
+            // Before the others are woken, of which it is one.
+            panics.catch(|| self.end(node));
         }
         panics.catch(|| deliver(chain));
         panics.resume();
@@ -109,8 +108,12 @@ impl IdleWait {
 
     /// Ends the wait.
     pub(crate) fn release(&mut self, node: &NodeRef) {
+        self.end(node.node());
+    }
+
+    fn end(&mut self, node: &Node) {
         if let Some(waiter) = self.waiter.take() {
-            release(node.node(), waiter);
+            release(node, waiter);
         }
     }
 }

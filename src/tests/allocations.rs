@@ -1,7 +1,7 @@
 //! How often the allocator is asked, counted on the thread that asks.
 
 use super::tools::{HOUR, ms, on_clock, peek, poll};
-use crate::{Context, Key};
+use crate::{BoxTask, Context, Key, Refused, TaskGroup};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
@@ -160,4 +160,37 @@ fn a_timeout_is_at_most_one_allocation_beside_its_node() {
         others.extend((0..1_000).map(|_| on_clock.with_timeout(HOUR)));
     }
     assert_eq!(clock.outstanding(), 1 + others.len());
+}
+
+// V22: a task that is spawned and ends is its future's box and its context, with a
+// name that is static or without; to look at a group costs nothing.
+#[test]
+fn a_task_is_its_future_and_its_context() {
+    let spawner = |mut task: BoxTask| -> Result<(), Refused> {
+        assert!(peek(&mut task).is_ready());
+        Ok(())
+    };
+    let group: TaskGroup<std::fmt::Error> =
+        TaskGroup::with_spawner(&Context::background(), spawner);
+    let counts = [
+        allocations(|| group.try_spawn(async { Ok(()) }).unwrap()),
+        allocations(|| group.spawn_background(async { Ok(()) }).unwrap()),
+        allocations(|| group.task("named").try_spawn(async { Ok(()) }).unwrap()),
+        allocations(|| peek(&mut std::pin::pin!(group.spawn(async { Ok(()) }))).is_ready()),
+    ];
+    assert!(counts.iter().all(|&count| count <= 2), "{counts:?}");
+    assert_eq!(allocations(|| (group.len(), group.is_closed())), 0);
+    assert_eq!(allocations(|| drop(group.handle())), 0);
+}
+
+// V22: a context with nothing below is idle for nothing.
+#[test]
+fn idle_at_once_allocates_nothing() {
+    let (ctx, _keep) = Context::background().with_cancel();
+    assert_eq!(allocations(|| peek(&mut ctx.idle()).is_ready()), 0);
+    drop(ctx.with_cancel());
+    let (leaf, _) = ctx.with_cancel();
+    assert_eq!(allocations(|| peek(&mut leaf.idle()).is_ready()), 0);
+    let waits = allocations(|| peek(&mut ctx.idle()).is_pending());
+    assert!(waits <= 1, "{waits}");
 }

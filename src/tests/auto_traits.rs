@@ -1,18 +1,20 @@
 //! What the types are, checked when this compiles.
 
 use crate::{
-    CancelError, CancelHandle, Cancelled, CancelledOwned, Cause, Context, Derive, DropGuard, Every,
-    Finished, FutureExt, Id, IdleTimeout, Key, Reason, Registration, Scope, Stop, WithContext,
-    tree,
+    BoxTask, CancelError, CancelHandle, Cancelled, CancelledOwned, Cause, Context, Derive,
+    DropGuard, Every, Finished, Forgotten, FutureExt, GroupHandle, Id, Idle, IdleTimeout,
+    JoinError, Key, Reason, Refused, Registration, Scope, Stop, Stragglers, Task, TaskGroup,
+    TaskState, WithContext, tree,
 };
 use std::collections::HashSet;
 use std::error::Error;
-use std::fmt::{Debug, Display};
+use std::fmt::{self, Debug, Display};
 use std::future::Future;
 use std::hash::{Hash, Hasher};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 const fn crosses_threads<T: Send + Sync + Unpin>() {}
+const fn moves_between_threads<T: Send + Unpin + 'static>() {}
 const fn crosses_panics<T: UnwindSafe + RefUnwindSafe>() {}
 const fn is_identity<T: Clone + Eq + Hash + Debug>() {}
 const fn is_shown<T: Debug + Display>() {}
@@ -41,6 +43,14 @@ const _: () = {
     crosses_threads::<Stop>();
     crosses_threads::<tree::Snapshot>();
     crosses_threads::<WithContext<'static, std::future::Ready<()>>>();
+    crosses_threads::<Idle<'static>>();
+    crosses_threads::<TaskGroup<fmt::Error>>();
+    crosses_threads::<GroupHandle<fmt::Error>>();
+    crosses_threads::<Task<fmt::Error>>();
+    crosses_threads::<Stragglers>();
+    crosses_threads::<Forgotten>();
+    moves_between_threads::<BoxTask>();
+    moves_between_threads::<Refused>();
 
     crosses_panics::<Context>();
     crosses_panics::<CancelHandle>();
@@ -55,6 +65,7 @@ const _: () = {
     crosses_panics::<IdleTimeout>();
     crosses_panics::<Stop>();
     crosses_panics::<tree::Snapshot>();
+    crosses_panics::<Idle<'static>>();
 
     is_identity::<Context>();
     is_identity::<CancelHandle>();
@@ -67,6 +78,11 @@ const _: () = {
     waits::<Cancelled<'static>>();
     waits::<CancelledOwned>();
     is_error::<CancelError>();
+    is_error::<JoinError<fmt::Error>>();
+    is_error::<Stragglers>();
+    is_shown::<Forgotten>();
+    is_shown::<TaskState>();
+    is_plain::<TaskState>();
     is_error::<Finished>();
 };
 

@@ -7,6 +7,7 @@ use super::tools::{Hostile, OnDrop, Wakes, alone, in_time, peek, poll};
 use crate::{Context, JoinError, SpawnError, TaskGroup};
 use std::error::Error;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
@@ -374,4 +375,46 @@ fn a_panicking_callback_ends_no_join_early() {
     let thrown = panic_of(|| peek(&mut join).is_ready());
     assert_eq!(thrown.as_deref(), Some("callback"));
     assert!(block_on(group.join()).is_ok());
+}
+
+/// A payload that panics when it is dropped.
+struct Payload;
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        panic!("payload");
+    }
+}
+
+// V14, V22: payloads that panic when they are dropped, resumed or never resumed,
+// with the group in peace or while the thread unwinds.
+#[test]
+fn a_payload_that_panics_when_dropped_is_survived() {
+    alone(
+        "tests::task_group_hostile::a_payload_that_panics_when_dropped_is_survived",
+        || {
+            for (joins, unwinding) in [(0, false), (1, false), (0, true), (1, true)] {
+                let (hand, group) = Hand::group(&Context::background());
+                let group = group.when_forgotten(|_| ());
+                for _ in 0..3 {
+                    group.try_spawn(async { panic_any(Payload) }).unwrap();
+                }
+                while let Some(task) = hand.take() {
+                    drop(panic_of(|| block_on(task)));
+                }
+                assert!(group.is_empty());
+                for _ in 0..joins {
+                    let joined = catch_unwind(AssertUnwindSafe(|| group.join_blocking(None)));
+                    // Not dropped: it would panic here.
+                    std::mem::forget(joined.unwrap_err());
+                }
+                let panic = panic_of(move || {
+                    let _group = group;
+                    assert!(!unwinding, "work");
+                });
+                let text = if unwinding { "work" } else { "payload" };
+                assert!(panic.as_deref().is_none_or(|panic| panic == text));
+            }
+        },
+    );
 }

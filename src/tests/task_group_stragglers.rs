@@ -1,10 +1,10 @@
 //! Task groups: who is still there, what they are at, and how they are made to go.
 
 use super::group_tools::{
-    End, Forever, Hand, block_on, done, join_of, on_threads, until_cancelled,
+    End, Forever, Group, Hand, block_on, done, join_of, on_threads, until_cancelled,
 };
 use super::tools::{Wakes, in_time, ms, on_clock, peek, poll};
-use crate::{Context, JoinError, Stragglers, TaskState};
+use crate::{Context, JoinError, Stragglers, TaskGroup, TaskState};
 use std::sync::Arc;
 
 /// The states of the tasks of a group, in their order.
@@ -119,4 +119,37 @@ fn an_abort_of_an_ended_group_changes_nothing() {
     block_on(group.join()).unwrap();
     group.abort();
     block_on(group.join()).unwrap();
+}
+
+// V22, V23: the tree tells since when groups and tasks are there, and where they
+// were made.
+#[test]
+fn the_tree_tells_the_age_and_the_place_of_tasks() {
+    let (clock, parent) = on_clock();
+    let hand = Hand::default();
+    let line = line!();
+    let group: Group = TaskGroup::with_spawner(&parent, hand.clone());
+    clock.advance(ms(3));
+    let task = group.task("named");
+    task.try_spawn(done()).unwrap();
+    group.try_spawn(done()).unwrap();
+    clock.advance(ms(4));
+    let snapshot = parent.tree();
+    let told: Vec<_> = snapshot
+        .nodes()
+        .map(|node| {
+            let place = node.location().map(|at| (at.file(), at.line() - line));
+            (node.age(), place)
+        })
+        .collect();
+    let at = |after| Some((file!(), after));
+    let group_line = (Some(ms(7)), at(1));
+    let mut tasks = [(Some(ms(4)), at(3)), (Some(ms(4)), at(5))];
+    assert_eq!(told[0], (None, None), "not known of all");
+    assert_eq!(told[1], group_line);
+    if told[2] != tasks[0] {
+        tasks.reverse();
+    }
+    assert_eq!(told[2..], tasks);
+    hand.run();
 }

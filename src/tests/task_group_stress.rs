@@ -11,6 +11,9 @@ use std::task::Poll;
 /// How many groups come and go: enough to meet most orders.
 const GROUPS: u64 = 20_000;
 
+/// How many with a limit.
+const LIMITED: u64 = 5_000;
+
 /// Pending once.
 async fn pause() {
     let mut paused = false;
@@ -106,6 +109,68 @@ fn no_join_of_many_groups_is_lost_or_early() {
         }
         assert!(parent.wait_idle(None));
         assert_eq!(parent.live_children(), 0);
+    });
+}
+
+// V22: groups with one or two places, waited for by two threads that give up at
+// random, and ended at random: nobody waits for ever, and what is admitted runs.
+#[test]
+fn no_place_of_many_groups_is_lost() {
+    in_time(|| {
+        let spawner = Arc::new(pool(2));
+        for seed in 0..LIMITED {
+            let mut random = Random::new(seed);
+            let by = spawner.clone();
+            let parent = Context::background();
+            let group: Group = TaskGroup::with_spawner(&parent, move |task| by(task));
+            let group = group.limit(random.below(2) + 1);
+            let (ran, running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let admitted = Arc::new(AtomicUsize::new(0));
+            let task = {
+                let (ran, running) = (ran.clone(), running.clone());
+                move || {
+                    let (ran, running) = (ran.clone(), running.clone());
+                    async move {
+                        assert!(running.fetch_add(1, SeqCst) < 2);
+                        pause().await;
+                        ran.fetch_add(1, SeqCst);
+                        running.fetch_sub(1, SeqCst);
+                        Ok(())
+                    }
+                }
+            };
+            let (handle, count, more) = (group.handle(), admitted.clone(), task.clone());
+            let waits = random.below(4);
+            let other = async move {
+                for _ in 0..waits {
+                    if handle.spawn(more()).await.is_ok() {
+                        count.fetch_add(1, SeqCst);
+                    }
+                }
+                Ok(())
+            };
+            group.spawn_background(other).unwrap();
+            for _ in 0..random.below(4) {
+                let mut spawn = boxed(group.spawn(task()));
+                let spawned = match random.below(3) {
+                    0 => match peek(&mut spawn) {
+                        Poll::Ready(spawned) => spawned,
+                        Poll::Pending => continue,
+                    },
+                    _ => block_on(spawn),
+                };
+                spawned.unwrap();
+                admitted.fetch_add(1, SeqCst);
+            }
+            match random.below(4) {
+                0 => drop(group.cancel()),
+                1 => drop(group.close()),
+                _ => {}
+            }
+            group.join_blocking(None).unwrap();
+            let counts = (ran.load(SeqCst), running.load(SeqCst));
+            assert_eq!(counts, (admitted.load(SeqCst), 0), "{seed}");
+        }
     });
 }
 

@@ -118,16 +118,17 @@ pub(crate) fn plan(query: u64) -> Vec<Job> {
     jobs
 }
 
-/// Now and then a query also wants what does not listen, for so long.
-pub(crate) fn stubborn(query: u64, length: Duration) -> Option<Job> {
-    let mut rng = Rng::new(!query);
-    let asked = rng.one_in(40);
-    asked.then(|| Job {
+/// Now and then a query also wants what does not listen, for so long: one job
+/// that waits, and one that blocks.
+pub(crate) fn stubborn(query: u64, length: Duration) -> impl Iterator<Item = Job> {
+    let asked = Rng::new(!query).one_in(20);
+    let jobs = [false, true].map(|blocks| Job {
         backend: Backend::Archive,
         length,
         fails: false,
-        blocks: rng.one_in(2),
-    })
+        blocks,
+    });
+    jobs.into_iter().filter(move |_| asked)
 }
 
 /// Does `job`, or stops early because `ctx` was cancelled.

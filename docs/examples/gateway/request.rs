@@ -103,8 +103,8 @@ fn query(request: &Request<Incoming>) -> Result<u64, (StatusCode, &'static str)>
 async fn search(request: &Context, group: &TaskGroup<Why>, query: u64, shared: &Shared) -> Outcome {
     let _log = log_failure(request, group.context(), &shared.stats);
     let mut jobs = backends::plan(query);
-    let stubborn = shared.stubborn;
-    jobs.extend(stubborn.and_then(|length| backends::stubborn(query, length)));
+    let stubborn = shared.stubborn.into_iter();
+    jobs.extend(stubborn.flat_map(|length| backends::stubborn(query, length)));
     let asked = jobs.len();
     let parts = Arc::new(Mutex::new(Vec::with_capacity(asked)));
     for job in jobs {

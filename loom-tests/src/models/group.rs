@@ -194,6 +194,55 @@ pub(crate) fn last_task_vs_close() {
     assert!(poll(&mut join, &Wakes::new()), "and nobody forgot the end");
 }
 
+/// Looks once whether the group winds up; if so, all of `works` came before.
+fn told(group: &Group, works: &[Arc<Work>]) {
+    if group.context().is_cancelled() {
+        works.iter().for_each(|work| work.witness.check());
+    }
+}
+
+pub(crate) fn last_tasks_observed() {
+    let (group, kept, _to_the_end) = group();
+    let works = [0, 1].map(|_| {
+        let (task, work) = working();
+        group.try_spawn(task).unwrap();
+        work
+    });
+    group.close();
+    let (one, two) = (kept.next(), kept.next());
+    race3(
+        move || wait(one),
+        move || wait(two),
+        move || told(&group, &works),
+    );
+}
+
+pub(crate) fn last_task_vs_close_observed() {
+    let (group, kept, _to_the_end) = group();
+    let (task, work) = working();
+    group.try_spawn(task).unwrap();
+    let task = kept.next();
+    let closing = group.clone();
+    race3(
+        move || wait(task),
+        move || assert!(closing.close()),
+        move || told(&group, &[work]),
+    );
+}
+
+pub(crate) fn last_task_vs_join_observed() {
+    let (group, kept, _to_the_end) = group();
+    let (task, work) = working();
+    group.try_spawn(task).unwrap();
+    let task = kept.next();
+    let joining = group.clone();
+    race3(
+        move || wait(task),
+        move || poll(&mut Box::pin(joining.join()), &Wakes::new()),
+        move || told(&group, &[work]),
+    );
+}
+
 pub(crate) fn background_task_vs_join() {
     let (group, kept, _to_the_end) = group();
     let ctx = group.context().clone();
@@ -203,7 +252,13 @@ pub(crate) fn background_task_vs_join() {
     };
     group.spawn_background(told).unwrap();
     let task = kept.next();
-    race(move || wait(task), move || join(&group).unwrap());
+    let joining = group.clone();
+    race(
+        move || wait(task),
+        move || poll(&mut Box::pin(joining.join()), &Wakes::new()),
+    );
+    let mut join = Box::pin(group.join());
+    assert!(poll(&mut join, &Wakes::new()), "it went when it was told");
 }
 
 pub(crate) fn failure_vs_join() {
@@ -364,4 +419,31 @@ pub(crate) fn forgotten_group_vs_end() {
     let task = kept.next();
     race(move || wait(task), move || drop(group));
     assert!(work.ran());
+}
+
+/// Who drops a group without a task in it hears of a panic that nobody saw.
+pub(crate) fn forgotten_panic_vs_end() {
+    let kept = Kept::default();
+    let told = Arc::new(AtomicBool::new(false));
+    let tells = told.clone();
+    let group = TaskGroup::<Broken>::with_spawner(&Context::background(), kept.clone());
+    let group = group.when_forgotten(move |_| tells.store(true, Ordering::SeqCst));
+    let _to_the_end = group.task("never spawned");
+    group
+        .try_spawn(async { std::panic::resume_unwind(Box::new("a panic")) })
+        .unwrap();
+    group.close();
+    let task = kept.next();
+    race(move || wait(task), move || drop(group));
+    assert!(told.load(Ordering::SeqCst), "of the task, or of its panic");
+}
+
+pub(crate) fn forgotten_group_vs_failure() {
+    let kept = Kept::default();
+    let group = TaskGroup::<Broken>::with_spawner(&Context::background(), kept.clone());
+    let group = group.when_forgotten(|_| ());
+    let _to_the_end = group.task("never spawned");
+    group.try_spawn(async { Err(Broken(1)) }).unwrap();
+    let task = kept.next();
+    race(move || wait(task), move || drop(group));
 }

@@ -150,8 +150,9 @@ pub(crate) fn two_idles_vs_drop() {
     });
 }
 
+/// A name is kept where those who wait are: that place is there before them.
 pub(crate) fn idle_vs_idle() {
-    let (root, _cancel) = root();
+    let (root, _cancel) = Context::background().derive().name("root").build();
     let held = child(&root);
     let other = root.clone();
     let waits = |root: Context| move || poll(&mut root.idle(), &Wakes::new());
