@@ -4,7 +4,7 @@
 //! One compare-and-swap puts an entry on top; whoever finds the stack empty was
 //! the first. Nothing is taken off before the stack goes, so what is read stays.
 //!
-//! - **E1** `below` is written before the push and never after; what was pushed is
+//! - **U1** `below` is written before the push and never after; what was pushed is
 //!   valid until the stack is dropped, which nobody else then uses.
 //!
 //! Models: `failures_vs_failures`, `failure_vs_join`, `forgotten_group_vs_failure`.
@@ -43,7 +43,7 @@ impl<T> Failures<T> {
         let entry = memory::alloc(Entry { what, below });
         loop {
             let place = entry.as_ptr();
-            // SAFETY: not pushed yet, so ours alone (E1).
+            // SAFETY: not pushed yet, so ours alone (U1).
             let place = unsafe { &raw mut (*place).below };
             // SAFETY: the same.
             unsafe { place.write(below) };
@@ -58,7 +58,7 @@ impl<T> Failures<T> {
             );
             match swapped {
                 Ok(_) => {
-                    // SAFETY: valid as long as the stack (E1).
+                    // SAFETY: valid as long as the stack (U1).
                     let entry = unsafe { memory::look(entry) };
                     return below.is_null().then_some(&entry.what);
                 }
@@ -74,7 +74,7 @@ impl<T> Failures<T> {
         let mut at = self.top.load(Acquire, Site::FailureRead);
         std::iter::from_fn(move || {
             let entry = NonNull::new(at)?;
-            // SAFETY: valid as long as the stack (E1).
+            // SAFETY: valid as long as the stack (U1).
             let entry = unsafe { memory::look(entry) };
             at = entry.below;
             Some(&entry.what)
@@ -88,7 +88,7 @@ impl<T> Drop for Failures<T> {
         // Relaxed: whoever drops the stack comes after all who used it.
         let mut at = self.top.load(Relaxed, Site::FailureDrop);
         while let Some(entry) = NonNull::new(at) {
-            // SAFETY: nobody else uses it any more, and it is taken once (E1).
+            // SAFETY: nobody else uses it any more, and it is taken once (U1).
             let entry = unsafe { memory::take(entry) };
             at = entry.below;
             // The first panic goes on in the end, unless this thread unwinds

@@ -37,8 +37,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     ///
     /// # Panics
     ///
-    /// Resumes the first panic of a task; the second join tells of it. A callback
-    /// that panics as this closes the group: its panic comes out in the end.
+    /// Resumes the first panic of a task; the second join tells of it.
     ///
     /// # Cancel safety
     ///

@@ -9,7 +9,7 @@
 //! | polled | there, pinned | there |
 //! | over | dropped | left |
 //!
-//! - **R1** From the first poll on the future is not moved until it is dropped in
+//! - **G1** From the first poll on the future is not moved until it is dropped in
 //!   its place.
 //! - **R2** What a thread's `POLLING` leads to lies on its stack: a poll puts itself
 //!   there and takes itself off before it returns, also where it panics.
@@ -160,7 +160,7 @@ where
             return Some(End::Aborted);
         }
         self.polled = true;
-        // SAFETY: it is dropped in its place, and not moved before (R1).
+        // SAFETY: it is dropped in its place, and not moved before (G1).
         let future = unsafe { Pin::new_unchecked(future) };
         let group = Arc::as_ptr(&seat.shared).addr();
         let polled = inside(group, || future.poll(cx));

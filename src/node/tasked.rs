@@ -7,8 +7,9 @@
 //! | `STARTED` | its first poll |
 //! | `ENDED` | it is no more, though somebody may hold its context |
 //!
-//! Only one thread at a time writes the stage: who spawns the task, then the task. `aborted` is set by anybody, for good: the
-//! task is to go at its next poll, for which it is woken.
+//! Only one thread at a time writes the stage: who spawns the task, then the task.
+//! `aborted` is set by anybody, for good: the task is to go at its next poll, for
+//! which it is woken.
 //!
 //! Who aborts sets the flag and then takes the waker; a task that goes to sleep
 //! puts its waker into the slot and then looks at the flag. The slot orders the
@@ -71,8 +72,7 @@ pub(crate) struct Progress {
 }
 
 impl Task {
-    /// Its group has let it in.
-    /// Told before a spawner has the task.
+    /// Its group has let it in. Told before a spawner has the task.
     #[inline]
     pub(crate) fn is_admitted(&self) {
         // Relaxed: for those who count.

@@ -8,9 +8,9 @@
 //!
 //! # Invariants
 //!
-//! - **S1** A box is written before it is put into the slot, and belongs to whoever
+//! - **H1** A box is written before it is put into the slot, and belongs to whoever
 //!   swaps it out.
-//! - **S2** The slot is dropped empty: its task takes the last one out.
+//! - **H2** The slot is dropped empty: its task takes the last one out.
 //!
 //! # Orderings
 //!
@@ -82,7 +82,7 @@ impl WakerSlot {
         unsafe { open(old) }
     }
 
-    /// The same for the task itself, which puts nothing in any more (S2).
+    /// The same for the task itself, which puts nothing in any more (H2).
     ///
     /// # Safety
     ///
@@ -98,11 +98,11 @@ impl WakerSlot {
 ///
 /// # Safety
 ///
-/// `held` is null, or was swapped out by the caller (S1).
+/// `held` is null, or was swapped out by the caller (H1).
 #[inline]
 unsafe fn open(held: *mut Held) -> Option<Waker> {
     let held = NonNull::new(held)?;
-    // SAFETY: the caller's, and written before it was put in (S1).
+    // SAFETY: the caller's, and written before it was put in (H1).
     let place = unsafe { memory::look(held) };
     // SAFETY: the same.
     let waker = unsafe { place.0.take() }.take();
@@ -130,6 +130,7 @@ impl Latest {
         self.data == waker.data() && std::ptr::eq(self.vtable, waker.vtable())
     }
 }
+
 /// A waker whose clone runs no user's code, as the slot makes one.
 pub(super) struct Wrapped(Waker);
 
