@@ -172,7 +172,11 @@ impl State {
         loop {
             let phase = self.phase();
             let limit = match phase {
-                Phase::Running => unreachable!("it has begun"),
+                Phase::Running => {
+                    // What keeps it from beginning is a panic of the clock's.
+                    thrown.resume();
+                    unreachable!("it has begun");
+                }
                 Phase::Draining => self.limit(|limits| limits.soft, &self.begun().0),
                 Phase::Cancelling => {
                     // The phase is seen before the cancel has gone through all

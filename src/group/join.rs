@@ -63,7 +63,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// # });
     /// ```
     pub async fn join(&self) -> Result<(), JoinError<E>> {
-        let panics = self.begin_join()?;
+        let panics = self.begin_join(false)?;
         let mut over = self.shared.over.cancelled();
         poll_fn(|cx| self.poll_over(&mut over, cx)).await?;
         panics.resume();
@@ -110,7 +110,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// ```
     #[cfg(not(crossbeam_loom))]
     pub async fn join_timeout(&self, at_most: Duration) -> Result<(), JoinError<E>> {
-        let panics = self.begin_join()?;
+        let panics = self.begin_join(false)?;
         let alarm = match self.shared.over.is_cancelled() {
             true => None,
             false => self.context().alarm(at_most),
@@ -158,7 +158,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// ```
     #[cfg(not(crossbeam_loom))]
     pub fn join_blocking(&self, at_most: Option<Duration>) -> Result<(), JoinError<E>> {
-        let panics = self.begin_join()?;
+        let panics = self.begin_join(true)?;
         let mut over = self.shared.over.cancelled();
         let mut ready = |waker: &std::task::Waker| {
             let mut cx = std::task::Context::from_waker(waker);
@@ -194,15 +194,17 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     ) -> Poll<Result<(), JoinError<E>>> {
         match Pin::new(over).poll(cx) {
             Poll::Ready(_) => Poll::Ready(Ok(())),
-            Poll::Pending if is_inside(&self.shared) => Poll::Ready(Err(JoinError::FromInside)),
+            Poll::Pending if is_inside(&self.shared, false) => {
+                Poll::Ready(Err(JoinError::FromInside))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
 
     /// Says that somebody waits. What panics in that is for the caller to go on
     /// with, when all is over.
-    fn begin_join(&self) -> Result<Panics, JoinError<E>> {
-        if is_inside(&self.shared) && !self.shared.over.is_cancelled() {
+    fn begin_join(&self, blocks: bool) -> Result<Panics, JoinError<E>> {
+        if is_inside(&self.shared, blocks) && !self.shared.over.is_cancelled() {
             return Err(JoinError::FromInside);
         }
         let mut panics = Panics::new();

@@ -11,7 +11,7 @@
 //!
 //! - **G1** From the first poll on the future is not moved until it is dropped in
 //!   its place.
-//! - **R2** What a thread's `POLLING` leads to lies on its stack: a poll puts itself
+//! - **G2** What a thread's `POLLING` leads to lies on its stack: a poll puts itself
 //!   there and takes itself off before it returns, also where it panics.
 
 use super::limit::Limit;
@@ -24,7 +24,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::error::Error;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::ptr::null;
 use std::sync::Arc;
@@ -39,17 +39,21 @@ local_flag! {
 /// A task that this thread polls, on the stack of the poll.
 struct Polling {
     group: usize,
+    /// It is over, and what runs is what hears of that: wakers and callbacks.
+    ending: bool,
     /// What it polls around this one.
     outer: *const Polling,
 }
 
-/// Whether this is called by a task of the group.
-pub(super) fn is_inside<E>(shared: &Arc<Shared<E>>) -> bool {
+/// Whether this is called by a task of the group. Who `blocks` is called by it,
+/// too, where the end of the task is what it is called from: a waker may poll
+/// somebody else there, but who blocks keeps the task from leaving.
+pub(super) fn is_inside<E>(shared: &Arc<Shared<E>>, blocks: bool) -> bool {
     let group = Arc::as_ptr(shared).addr();
     let mut at = POLLING.with(Cell::get);
-    // SAFETY: those on the way are on this thread's stack, below this call (R2).
+    // SAFETY: those on the way are on this thread's stack, below this call (G2).
     while let Some(polling) = unsafe { at.as_ref() } {
-        if polling.group == group {
+        if polling.group == group && (blocks || !polling.ending) {
             return true;
         }
         at = polling.outer;
@@ -57,10 +61,14 @@ pub(super) fn is_inside<E>(shared: &Arc<Shared<E>>) -> bool {
     false
 }
 
-/// Runs what is a task's of this group, and catches its panic.
-fn inside<T>(group: usize, run: impl FnOnce() -> T) -> std::thread::Result<T> {
+/// Runs what is a task's of this group, or of its end, and catches its panic.
+fn inside<T>(group: usize, ending: bool, run: impl FnOnce() -> T) -> std::thread::Result<T> {
     let outer = POLLING.with(Cell::get);
-    let polling = Polling { group, outer };
+    let polling = Polling {
+        group,
+        ending,
+        outer,
+    };
     POLLING.with(|inner| inner.set(&raw const polling));
     let polled = catch_unwind(AssertUnwindSafe(run));
     POLLING.with(|inner| inner.set(outer));
@@ -163,7 +171,7 @@ where
         // SAFETY: it is dropped in its place, and not moved before (G1).
         let future = unsafe { Pin::new_unchecked(future) };
         let group = Arc::as_ptr(&seat.shared).addr();
-        let polled = inside(group, || future.poll(cx));
+        let polled = inside(group, false, || future.poll(cx));
         match polled {
             Ok(Poll::Ready(Ok(()))) => Some(End::Well),
             Ok(Poll::Ready(Err(error))) => Some(End::Failed(error)),
@@ -184,6 +192,14 @@ impl<F, E: Error + Send + Sync + Clone + 'static> Running<F, E> {
         let Some(seat) = self.seat.take() else {
             return;
         };
+        let group = Arc::as_ptr(&seat.shared).addr();
+        let ended = inside(group, true, || self.leave(group, seat, end));
+        if let Err(payload) = ended {
+            resume_unwind(payload);
+        }
+    }
+
+    fn leave(&mut self, group: usize, seat: Seat<E>, end: End<E>) {
         let mut panics = Panics::new();
         let failure = match end {
             End::Well => None,
@@ -194,8 +210,7 @@ impl<F, E: Error + Send + Sync + Clone + 'static> Running<F, E> {
         if let Some(failure) = failure {
             seat.fail(failure, &mut panics);
         }
-        let group = Arc::as_ptr(&seat.shared).addr();
-        let dropped = inside(group, || self.future = None);
+        let dropped = inside(group, false, || self.future = None);
         if let Err(payload) = dropped {
             let failure = Shared::panicked(&seat.label(), payload);
             seat.fail(failure, &mut panics);

@@ -33,6 +33,12 @@
 //! lane's `head` by read-modify-writes, so either who waits sees the lanes, or
 //! who splits sees that somebody waits.
 //!
+//! # Progress
+//!
+//! Lock-free. Who looks goes on as long as others ask, and wakes what it has
+//! claimed when it has left the role: one that is stopped in it delays those
+//! wake-ups.
+//!
 //! Models: `idle_vs_last_drop`, `idle_vs_two_drops`, `idle_vs_successor`,
 //! `idle_vs_split`, `idle_repoll_vs_drop`, `idle_drop_vs_drop`.
 

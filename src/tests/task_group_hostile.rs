@@ -418,3 +418,25 @@ fn a_panicking_callback_ends_no_join_early() {
     assert_eq!(thrown.as_deref(), Some("callback"));
     assert!(block_on(group.join()).is_ok());
 }
+
+// V15, V22: a callback of the group that joins it, on the thread of the task that
+// ends, is told so.
+#[test]
+fn a_callback_that_blocks_on_a_join_is_inside() {
+    let (hand, group) = Hand::group(&Context::background());
+    let group = Arc::new(group);
+    let joined = Arc::new(Mutex::new(None));
+    let (joins, heard) = (group.clone(), joined.clone());
+    let callback = move |_: &crate::CancelError| {
+        *heard.lock().unwrap() = Some(joins.join_blocking(None));
+    };
+    let _registered = group.context().after_cancel(callback);
+    group.try_spawn(async { Err(Fail(1)) }).unwrap();
+    hand.run();
+    let joined = joined.lock().unwrap().take();
+    assert!(matches!(joined, Some(Err(JoinError::FromInside))));
+    assert!(matches!(
+        block_on(group.join()),
+        Err(JoinError::Failed { .. })
+    ));
+}

@@ -175,7 +175,7 @@ models! {
     group::place_vs_close, 2, 1, Kept, "or hears of a close";
     group::place_given_up_vs_end_of_a_task, 2, 1, Kept, "a place handed to who gave up is not lost";
     group::forgotten_panic_vs_end, 2, 1, Kept, "and who drops one hears of its panic";
-    group::forgotten_group_vs_end, 2, 2, Kept, "a group that is dropped around the end of its task leaves nothing";
+    group::forgotten_group_vs_end, 2, 1, Kept, "a group that is dropped around the end of its task leaves nothing";
     group::forgotten_group_vs_failure, 2, 1, Kept, "nor does one that looks for panics while a task fails";
     drain::drain_vs_last_drop, 2, 1, Kept, "who finishes a drain hears of the end of the last one below (V22)";
     drain::drain_vs_cancel_from_above, 2, 1, Kept, "and nothing starts any more then, whoever cancels (V22)";
