@@ -4,26 +4,15 @@
 #![cfg(feature = "internal-model")]
 
 use super::fake_driver::{FakeDriver, TICK};
-use super::tools::{HOUR, Random, alone, in_time, ms, on_clock, start};
+use super::tools::{HOUR, Random, alone, assert_nothing_left, in_time, ms, on_clock, start};
 use crate::time::{ManualClock, Timers};
-use crate::{CancelHandle, Context, Key, model};
+use crate::{CancelHandle, Context, Key};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 static KEY: Key<Vec<u8>> = Key::new("key");
-
-/// Everything was given up: everything must be gone, once collected.
-fn assert_nothing_left() {
-    for _ in 0..1_000 {
-        if model::live_objects() == 0 {
-            break;
-        }
-        model::collect();
-    }
-    assert_eq!(model::live_objects(), 0);
-}
 
 // V9, V10, P46, P66, P67, P69: a family whose deadlines fire while it is cancelled, moved,
 // derived from and dropped on threads.

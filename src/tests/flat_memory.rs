@@ -5,7 +5,9 @@
 
 #![cfg(feature = "internal-model")]
 
-use super::tools::{HOUR, alone, ms, on_clock, orders, poll, start};
+use super::tools::{
+    HOUR, alone, assert_left, assert_nothing_left, ms, on_clock, orders, poll, start,
+};
 use crate::{CancelHandle, Context, model, time};
 use std::sync::{Arc, Barrier};
 use std::task::Waker;
@@ -15,20 +17,6 @@ const FLAT: usize = 10_000;
 
 fn root() -> (Context, CancelHandle) {
     Context::background().with_cancel()
-}
-
-fn assert_nothing_left() {
-    assert_left(0);
-}
-
-fn assert_left(count: usize) {
-    for _ in 0..1_000 {
-        if model::live_objects() == count {
-            break;
-        }
-        model::collect();
-    }
-    assert_eq!(model::live_objects(), count);
 }
 
 // G16, V10, P47, K12: registrations come and go on a long-lived context and on

@@ -5,7 +5,7 @@
 
 #![cfg(feature = "internal-model")]
 
-use super::tools::{Random, Wakes, alone, in_time, peek, poll, start};
+use super::tools::{Random, Wakes, alone, assert_nothing_left, in_time, peek, poll, start};
 use crate::{CancelHandle, Context, model};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, mpsc};
@@ -13,16 +13,6 @@ use std::time::Duration;
 
 fn root() -> (Context, CancelHandle) {
     Context::background().with_cancel()
-}
-
-fn assert_nothing_left() {
-    for _ in 0..1_000 {
-        if model::live_objects() == 0 {
-            break;
-        }
-        model::collect();
-    }
-    assert_eq!(model::live_objects(), 0);
 }
 
 /// Children made by `threads` threads, so that they are in several lanes.

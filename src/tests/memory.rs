@@ -5,7 +5,9 @@
 
 #![cfg(feature = "internal-model")]
 
-use super::tools::{Random, Wakes, alone, cause_on_drop, in_time, on_wake, orders, poll, start};
+use super::tools::{
+    Random, Wakes, alone, assert_nothing_left, cause_on_drop, in_time, on_wake, orders, poll, start,
+};
 use crate::{CancelHandle, Context, model};
 use std::sync::{Arc, Barrier, mpsc};
 
@@ -13,17 +15,6 @@ type Pair = (Context, CancelHandle);
 
 fn root() -> Pair {
     Context::background().with_cancel()
-}
-
-/// Everything was given up: everything must be gone, once collected.
-fn assert_nothing_left() {
-    for _ in 0..1_000 {
-        if model::live_objects() == 0 {
-            break;
-        }
-        model::collect();
-    }
-    assert_eq!(model::live_objects(), 0);
 }
 
 // V9, V10, P47, G26, D9: many short children, one by one.

@@ -9,19 +9,9 @@ use super::group_tools::{
     End, Fail, Forever, Gate, Group, Hand, block_on, boxed, done, inline, on_threads, panic_of,
     refusing, until_cancelled,
 };
-use super::tools::{HOUR, Random, alone, on_clock, peek, start};
+use super::tools::{HOUR, Random, alone, assert_nothing_left, on_clock, peek, start};
 use crate::{Context, TaskGroup, model};
 use std::sync::{Arc, Barrier};
-
-fn assert_nothing_left() {
-    for _ in 0..1_000 {
-        if model::live_objects() == 0 {
-            break;
-        }
-        model::collect();
-    }
-    assert_eq!(model::live_objects(), 0);
-}
 
 // V10, V22: a long-lived group through which tasks go by the hundred thousand,
 // with names and without, awaited, refused, in the background.

@@ -354,3 +354,22 @@ impl Random {
         (self.0 >> 11) as usize % n
     }
 }
+
+/// Everything was given up: everything must be gone, once collected. For tests
+/// that run alone.
+#[cfg(feature = "internal-model")]
+pub(super) fn assert_nothing_left() {
+    assert_left(0);
+}
+
+/// The same where so many objects stay.
+#[cfg(feature = "internal-model")]
+pub(super) fn assert_left(count: usize) {
+    for _ in 0..1_000 {
+        if crate::model::live_objects() == count {
+            break;
+        }
+        crate::model::collect();
+    }
+    assert_eq!(crate::model::live_objects(), count);
+}
