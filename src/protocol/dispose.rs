@@ -218,6 +218,12 @@ impl Panics {
     }
 }
 
+/// What a panic says, if its payload is a text.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
+    let fixed = payload.downcast_ref::<&'static str>().copied();
+    fixed.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
 /// Drops a panic's payload, which may itself panic, and so on.
 pub(crate) fn forget(panic: Box<dyn Any + Send>) {
     if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {

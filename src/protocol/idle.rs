@@ -198,12 +198,6 @@ pub(super) fn lanes_added(node: &Node) {
     }
 }
 
-/// Asks for a look at the lanes of `node`, as who emptied one does. The waiters
-/// to wake go to `chain`.
-pub(super) fn emptied(node: &Node, chain: &mut Chain) {
-    look(node, chain);
-}
-
 /// Wakes who waited. Nothing of what that drops is left to a loop that this may
 /// run in: a waker may wait for it.
 pub(super) fn deliver(mut chain: Chain) {
@@ -215,10 +209,10 @@ pub(super) fn deliver(mut chain: Chain) {
 
 /// Looks whether all lanes are empty, for the caller and all who ask meanwhile,
 /// unless somebody is at it, who then does. True if this call found a moment at
-/// which they were.
+/// which they were; the waiters to wake go to `chain`.
 ///
 /// The caller keeps the node: by a handle, or by the role of one of its lanes.
-fn look(node: &Node, chain: &mut Chain) -> bool {
+pub(super) fn look(node: &Node, chain: &mut Chain) -> bool {
     let Some(idlers) = node.idlers().filter(|idlers| idlers.ask()) else {
         return false;
     };

@@ -3,8 +3,7 @@
 //! # How it works
 //!
 //! Every node below gets the note MOVED, and its timer is armed if it is not;
-//! then the start gets SPREAD. The walk goes as the marking one does (see
-//! `mark`). It leaves a node's note before it looks at the heads of its lanes,
+//! then the start gets SPREAD. The walk is a `tour`. It leaves a node's note before it looks at the heads of its lanes,
 //! by a read-modify-write: a child that is not met is pushed later, and sees the
 //! note (M1). The constructor of that child looks for it after the push, leaves
 //! it on the child, and arms the child's timer.
@@ -20,7 +19,8 @@
 
 use super::deadline;
 use super::dispose::Panics;
-use crate::list::{Link, Note};
+use super::tour::{self, Visit};
+use crate::list::{Lane, Link, Note};
 use crate::node::{Facets, Node};
 use crate::sync::{Site, epoch, recheck};
 use crate::timer::{Clockwork, Moment};
@@ -32,19 +32,17 @@ pub(super) fn tell_below(root: &Node) {
     if root.children.is_spread() {
         return;
     }
-    let mut walk = Walk {
-        root,
-        owner: root,
-        lane: 0,
-        child: None,
+    let mut told = Told {
         to_wake: Vec::new(),
     };
     let pin = epoch::pin();
-    walk.run();
+    told.tell(root);
+    // SAFETY: kept by the caller, and the pin above.
+    unsafe { tour::tour(root, &mut told) };
     drop(pin);
     // Nothing is held any more: this may be user's code.
     let mut panics = Panics::new();
-    for clockwork in walk.to_wake {
+    for clockwork in told.to_wake {
         panics.catch(|| clockwork.wake());
     }
     panics.resume();
@@ -60,42 +58,33 @@ pub(super) fn told_by(parent: &Node, child: &Node) {
     }
 }
 
-struct Walk<'t> {
-    root: &'t Node,
-    /// Whose lane the walk is in.
-    owner: &'t Node,
-    lane: usize,
-    /// The child of `owner` to look at next.
-    child: Option<NonNull<Link>>,
+/// What a walk has told.
+struct Told {
     /// Whose drivers are to be woken.
     to_wake: Vec<Arc<Clockwork>>,
 }
 
-impl Walk<'_> {
-    fn run(&mut self) {
-        self.tell(self.root);
-        self.enter();
-        loop {
-            let Some(child) = self.child else {
-                if !self.up() {
-                    return;
-                }
-                continue;
-            };
-            // SAFETY: in a lane we are counted in, under a pin (L7).
-            let child = unsafe { child.cast::<Node>().as_ref() };
-            self.child = NonNull::new(child.link.next());
-            let apart = Facets::SHIELDED.and(Facets::STUB);
-            if child.is_any(apart) || child.children.is_spread() {
-                continue;
-            }
-            self.tell(child);
-            self.owner = child;
-            self.lane = 0;
-            self.enter();
+impl Visit for Told {
+    fn visit(&mut self, at: NonNull<Node>) -> bool {
+        // SAFETY: the walk is at it.
+        let node = unsafe { at.as_ref() };
+        let goes_on = !node.is(Facets::SHIELDED) && !node.children.is_spread();
+        if goes_on {
+            self.tell(node);
         }
+        goes_on
     }
 
+    fn newest(&self, lane: &Lane) -> *mut Link {
+        lane.look_in_order().link()
+    }
+
+    fn leave(&mut self, node: &Node) {
+        node.children.leave_note(Note::SPREAD);
+    }
+}
+
+impl Told {
     /// Leaves the note, and arms the timer.
     fn tell(&mut self, node: &Node) {
         node.children.leave_note(Note::MOVED);
@@ -120,33 +109,5 @@ impl Walk<'_> {
         if !last.is_some_and(|last| std::ptr::eq(&**last, clockwork)) {
             self.to_wake.extend(clockwork.keep());
         }
-    }
-
-    /// Starts a lane of `owner`.
-    fn enter(&mut self) {
-        let lane = self.owner.lane(self.lane);
-        lane.enter();
-        self.child = NonNull::new(lane.look_in_order().link());
-    }
-
-    /// Ends a lane of `owner`, and goes on in its next lane, or with its next
-    /// sibling. False at the end.
-    fn up(&mut self) -> bool {
-        let owner = self.owner;
-        owner.lane(self.lane).leave();
-        self.lane += 1;
-        if self.lane < owner.lane_count(owner.children.lanes_seen()) {
-            self.enter();
-            return true;
-        }
-        owner.children.leave_note(Note::SPREAD);
-        if std::ptr::eq(owner, self.root) {
-            return false;
-        }
-        // It was reached through its parent's lane, in which we are counted.
-        self.owner = owner.attached_to().expect("reached through its parent");
-        self.lane = usize::from(owner.lane);
-        self.child = NonNull::new(owner.link.next());
-        true
     }
 }

@@ -325,7 +325,9 @@ unsafe fn bury(
     // A pointer to all of the parent, also if it is part of something larger.
     let above = NonNull::new(node.parent.cast_mut());
     let batch = list::batch(number != 0);
-    let mut emptied = || idle::emptied(parent, idlers);
+    let mut emptied = || {
+        idle::look(parent, idlers);
+    };
     // SAFETY: the node is linked there, and ours to give up.
     let reaped = unsafe { lane.bury::<Node>(at.cast(), batch, &mut pin, &mut emptied) };
     above.filter(|_| reaped == Reaped::Emptied && give_up(parent, 1))

@@ -67,13 +67,13 @@ impl NodeRef {
     pub(crate) fn tasks(&self) -> Vec<TaskRow> {
         let mut rows = Vec::new();
         let _pin = epoch::pin();
-        let visit = |at: NonNull<Node>| {
+        let mut visit = |at: NonNull<Node>| {
             // SAFETY: in the walk's lane, under its pin.
             rows.extend(unsafe { row(at) });
             false
         };
         // SAFETY: our handle, and the pin above.
-        unsafe { tour::tour(self.node(), visit) };
+        unsafe { tour::tour(self.node(), &mut visit) };
         rows.reverse();
         rows
     }
@@ -83,14 +83,14 @@ impl NodeRef {
     pub(crate) fn abort_tasks(&self) {
         let mut wakers = Vec::new();
         let pin = epoch::pin();
-        let visit = |at: NonNull<Node>| {
+        let mut visit = |at: NonNull<Node>| {
             // SAFETY: in the walk's lane, under its pin.
             wakers.extend(unsafe { Node::task(at) }.and_then(Task::abort));
             // SAFETY: the same.
             !unsafe { at.as_ref() }.is(Facets::SHIELDED)
         };
         // SAFETY: our handle, and the pin above.
-        unsafe { tour::tour(self.node(), visit) };
+        unsafe { tour::tour(self.node(), &mut visit) };
         drop(pin);
         let mut panics = Panics::new();
         for waker in wakers {

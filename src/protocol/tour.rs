@@ -1,21 +1,40 @@
-//! A walk over all that lives below a node, for those who only want to come by.
+//! A walk over all that lives below a node, for those who only come by.
 //!
-//! It goes as the other walks do (see `mark`), without a stack, and closes
+//! It goes as the marking one does (see `mark`), without a stack, and closes
 //! nothing: it is counted in `walkers` of each lane on its way, under a pin. It
 //! comes by every child that was pushed before it read the head of its lane and
 //! is not unlinked, held or not; stubs it leaves out.
 
-use crate::list::Link;
+use crate::list::{Lane, Link};
 use crate::node::{Facets, Node};
 use std::ptr::NonNull;
 
-/// Calls `visit` with everything below `root`, parents first. It says whether to
-/// go on below what it was called with, and runs no user's code.
+/// Who comes by. None of this runs user's code.
+pub(super) trait Visit {
+    /// At a child of what was visited before. Whether to go on below it.
+    fn visit(&mut self, at: NonNull<Node>) -> bool;
+
+    /// The newest link of a lane that the walk is counted in.
+    fn newest(&self, lane: &Lane) -> *mut Link {
+        lane.first()
+    }
+
+    /// All below `node` was visited, the start of the walk included.
+    fn leave(&mut self, _node: &Node) {}
+}
+
+impl<F: FnMut(NonNull<Node>) -> bool> Visit for F {
+    fn visit(&mut self, at: NonNull<Node>) -> bool {
+        self(at)
+    }
+}
+
+/// Goes by everything below `root`, parents first.
 ///
 /// # Safety
 ///
 /// The caller keeps `root`, and holds a pin.
-pub(super) unsafe fn tour(root: &Node, mut visit: impl FnMut(NonNull<Node>) -> bool) {
+pub(super) unsafe fn tour(root: &Node, visit: &mut impl Visit) {
     if root.is_static() {
         return;
     }
@@ -24,6 +43,7 @@ pub(super) unsafe fn tour(root: &Node, mut visit: impl FnMut(NonNull<Node>) -> b
         owner: root,
         lane: 0,
         next: None,
+        visit,
     };
     tour.enter();
     loop {
@@ -37,7 +57,7 @@ pub(super) unsafe fn tour(root: &Node, mut visit: impl FnMut(NonNull<Node>) -> b
         // SAFETY: in a lane we are counted in, under a pin (L7).
         let node = unsafe { at.as_ref() };
         tour.next = NonNull::new(node.link.next());
-        if !node.is(Facets::STUB) && visit(at) {
+        if !node.is(Facets::STUB) && tour.visit.visit(at) {
             tour.owner = node;
             tour.lane = 0;
             tour.enter();
@@ -45,21 +65,22 @@ pub(super) unsafe fn tour(root: &Node, mut visit: impl FnMut(NonNull<Node>) -> b
     }
 }
 
-struct Tour<'t> {
+struct Tour<'t, V> {
     root: &'t Node,
     /// Whose lane the walk is in.
     owner: &'t Node,
     lane: usize,
     /// The child of `owner` to come to next.
     next: Option<NonNull<Link>>,
+    visit: &'t mut V,
 }
 
-impl Tour<'_> {
+impl<V: Visit> Tour<'_, V> {
     /// Starts a lane of `owner`.
     fn enter(&mut self) {
         let lane = self.owner.lane(self.lane);
         lane.enter();
-        self.next = NonNull::new(lane.first());
+        self.next = NonNull::new(self.visit.newest(lane));
     }
 
     /// Ends a lane of `owner`, and goes on in its next one, or with its next
@@ -72,6 +93,7 @@ impl Tour<'_> {
             self.enter();
             return true;
         }
+        self.visit.leave(owner);
         if std::ptr::eq(owner, self.root) {
             return false;
         }
