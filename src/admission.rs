@@ -43,7 +43,9 @@
 //!
 //! Models: `admit_vs_close`, `admit_vs_join`, `last_task_vs_join`,
 //! `last_task_vs_close`, `two_last_tasks_vs_join`, `last_tasks_observed`,
-//! `last_task_vs_close_observed`, `last_task_vs_join_observed`.
+//! `last_task_vs_close_observed`, `last_task_vs_join_observed`,
+//! `background_task_vs_wind_up`, `wind_up_vs_background_task`,
+//! `forgotten_panic_vs_end`.
 
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::{AtomicUsize, Site};

@@ -17,7 +17,6 @@ mod join;
 mod limit;
 mod running;
 mod shared;
-#[allow(missing_docs, reason = "its documentation is where it is given out")]
 pub mod spawn;
 #[cfg(feature = "tokio")]
 mod spawn_tokio;

@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::error::{Cause, Finished};
 use crate::failures::Failures;
 use crate::handle::CancelHandle;
-use crate::protocol::{NodeRef, Panics};
+use crate::protocol::{NodeRef, Panics, panic_text};
 use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
@@ -68,11 +68,7 @@ impl Error for Reason {}
 
 impl Panic {
     fn new(task: &str, payload: Box<dyn Any + Send>) -> Panic {
-        let text = payload
-            .downcast_ref::<&'static str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        let message = match text {
+        let message = match panic_text(&*payload) {
             Some(text) => format!("{task} panicked: {text}"),
             None => format!("{task} panicked"),
         };

@@ -195,7 +195,7 @@ impl<'g, E: Error + Send + Sync + Clone + 'static> Draft<'g, E> {
             class,
             placed: place.map(Place::keep).is_some(),
         };
-        seat.node().task().is_admitted();
+        seat.node().task().admit();
         // What was cancelled before is not started, so who aborts after a cancel
         // meets all that is.
         if seat.node().is_done() {

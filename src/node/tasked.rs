@@ -74,7 +74,7 @@ pub(crate) struct Progress {
 impl Task {
     /// Its group has let it in. Told before a spawner has the task.
     #[inline]
-    pub(crate) fn is_admitted(&self) {
+    pub(crate) fn admit(&self) {
         // Relaxed: for those who count.
         self.stage.store(ADMITTED, Relaxed, Site::TaskAdmit);
     }

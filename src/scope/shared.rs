@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::context::Context;
 use crate::error::{Cause, Finished};
-use crate::protocol::forget_panic;
+use crate::protocol::{forget_panic, panic_text};
 
 type Payload = Box<dyn Any + Send>;
 
@@ -141,8 +141,6 @@ struct Said<'a>(&'a (dyn Any + Send));
 
 impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fixed = self.0.downcast_ref::<&str>().copied();
-        let text = fixed.or_else(|| self.0.downcast_ref::<String>().map(String::as_str));
-        text.map_or(Ok(()), |text| write!(f, ": {text}"))
+        panic_text(self.0).map_or(Ok(()), |text| write!(f, ": {text}"))
     }
 }

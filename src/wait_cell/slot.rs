@@ -24,8 +24,7 @@
 use crate::sync::Ordering::AcqRel;
 use crate::sync::{AtomicPtr, Cell, Site, Turn, kept, memory};
 use std::ptr::{NonNull, null_mut};
-use std::sync::Arc;
-use std::task::{RawWakerVTable, Wake, Waker};
+use std::task::{RawWakerVTable, Waker};
 
 /// The slot of one task.
 pub(crate) struct WakerSlot {
@@ -128,23 +127,5 @@ impl Latest {
 
     pub(super) fn is(&self, waker: &Waker) -> bool {
         self.data == waker.data() && std::ptr::eq(self.vtable, waker.vtable())
-    }
-}
-
-/// A waker whose clone runs no user's code, as the slot makes one.
-pub(super) struct Wrapped(Waker);
-
-impl Wrapped {
-    pub(super) fn around(waker: Waker) -> Waker {
-        Waker::from(Arc::new(Self(waker)))
-    }
-}
-
-impl Wake for Wrapped {
-    fn wake(self: Arc<Self>) {
-        match Arc::try_unwrap(self) {
-            Ok(Self(waker)) => waker.wake(),
-            Err(shared) => shared.0.wake_by_ref(),
-        }
     }
 }

@@ -10,14 +10,15 @@
 //! before both. The canceller uses the slot only if it fires after `REPLACED`
 //! and before `OFF`; what it leaves there is the owner's to drop.
 
-use super::slot::{Latest, Wrapped};
+use super::slot::Latest;
 use super::{CLAIMED, FIRED, Kind, Listener, OFF, RELEASED, REPLACED, UNLINKED};
 use crate::list;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicWaker, Cell, Site, memory};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
-use std::task::Waker;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
 
 /// One registered wait.
 #[repr(C)]
@@ -38,6 +39,24 @@ pub(crate) struct Replaced(
     #[expect(dead_code, reason = "held to be dropped")] Option<Waker>,
     #[expect(dead_code, reason = "held to be dropped")] Option<Waker>,
 );
+
+/// A waker whose clone runs no user's code, as the slot makes one.
+struct Wrapped(Waker);
+
+impl Wrapped {
+    fn around(waker: Waker) -> Waker {
+        Waker::from(Arc::new(Self(waker)))
+    }
+}
+
+impl Wake for Wrapped {
+    fn wake(self: Arc<Self>) {
+        match Arc::try_unwrap(self) {
+            Ok(Self(waker)) => waker.wake(),
+            Err(shared) => shared.0.wake_by_ref(),
+        }
+    }
+}
 
 /// The wakers that an owner has to drop, outside everything.
 pub(crate) enum Leftover {

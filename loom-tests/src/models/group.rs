@@ -71,6 +71,13 @@ fn working() -> (
     (task, work)
 }
 
+/// One of these, spawned, for who runs it.
+fn spawned(group: &TaskGroup<Broken>, kept: &Kept) -> (BoxTask, Arc<Work>) {
+    let (task, work) = working();
+    group.try_spawn(task).unwrap();
+    (kept.next(), work)
+}
+
 /// What a task did: whether, and what others may know of it.
 #[derive(Default)]
 struct Work {
@@ -90,9 +97,7 @@ fn join(group: &Group) -> Result<(), JoinError<Broken>> {
 
 pub(crate) fn last_task_vs_join() {
     let (group, kept, _to_the_end) = group();
-    let (task, work) = working();
-    group.try_spawn(task).unwrap();
-    let task = kept.next();
+    let (task, work) = spawned(&group, &kept);
     race(
         move || wait(task),
         move || {
@@ -123,9 +128,7 @@ pub(crate) fn two_last_tasks_vs_join() {
 
 pub(crate) fn two_joins_vs_last_task() {
     let (group, kept, _to_the_end) = group();
-    let (task, _work) = working();
-    group.try_spawn(task).unwrap();
-    let task = kept.next();
+    let (task, _) = spawned(&group, &kept);
     race(
         move || wait(task),
         move || {
@@ -184,9 +187,7 @@ pub(crate) fn admit_vs_join() {
 
 pub(crate) fn last_task_vs_close() {
     let (group, kept, _to_the_end) = group();
-    let (task, _work) = working();
-    group.try_spawn(task).unwrap();
-    let task = kept.next();
+    let (task, _) = spawned(&group, &kept);
     let closing = group.clone();
     race(move || wait(task), move || assert!(closing.close()));
     assert!(group.context().is_cancelled(), "somebody wound up");
@@ -219,9 +220,7 @@ pub(crate) fn last_tasks_observed() {
 
 pub(crate) fn last_task_vs_close_observed() {
     let (group, kept, _to_the_end) = group();
-    let (task, work) = working();
-    group.try_spawn(task).unwrap();
-    let task = kept.next();
+    let (task, work) = spawned(&group, &kept);
     let closing = group.clone();
     race3(
         move || wait(task),
@@ -232,9 +231,7 @@ pub(crate) fn last_task_vs_close_observed() {
 
 pub(crate) fn last_task_vs_join_observed() {
     let (group, kept, _to_the_end) = group();
-    let (task, work) = working();
-    group.try_spawn(task).unwrap();
-    let task = kept.next();
+    let (task, work) = spawned(&group, &kept);
     let joining = group.clone();
     race3(
         move || wait(task),
@@ -350,9 +347,7 @@ pub(crate) fn abort_vs_repoll() {
 
 pub(crate) fn abort_vs_end() {
     let (group, kept, _to_the_end) = group();
-    let (task, _work) = working();
-    group.try_spawn(task).unwrap();
-    let task = kept.next();
+    let (task, _) = spawned(&group, &kept);
     let aborting = group.clone();
     race(move || wait(task), move || aborting.abort());
     assert_eq!(group.len(), 0);
@@ -372,9 +367,7 @@ pub(crate) fn abort_vs_spawn() {
 
 pub(crate) fn stragglers_vs_end() {
     let (group, kept, _to_the_end) = group();
-    let (task, _work) = working();
-    group.try_spawn(task).unwrap();
-    let task = kept.next();
+    let (task, _) = spawned(&group, &kept);
     let asking = group.clone();
     let ((), seen) = race(move || wait(task), move || asking.stragglers().len());
     assert!(seen <= 1);
@@ -446,9 +439,7 @@ pub(crate) fn forgotten_group_vs_end() {
     let group = TaskGroup::<Broken>::with_spawner(&Context::background(), kept.clone());
     let group = group.when_forgotten(|_| ());
     let _to_the_end = group.task("never spawned");
-    let (task, work) = working();
-    group.try_spawn(task).unwrap();
-    let task = kept.next();
+    let (task, work) = spawned(&group, &kept);
     race(move || wait(task), move || drop(group));
     assert!(work.ran());
 }
