@@ -129,11 +129,15 @@ impl PlaceTurn {
     }
 }
 
+#[cfg(ctxtree_seeded)]
+pub use crate::sync::Bug;
+
 /// What the model harness needs of the facade.
 #[cfg(crossbeam_loom)]
 pub mod harness {
-    use crate::sync::{Site, Weakening, testing};
+    use crate::sync::testing;
 
+    pub use crate::sync::Bug;
     pub use crate::sync::testing::Epochs;
 
     /// Starts an execution on these epochs.
@@ -154,38 +158,5 @@ pub mod harness {
     /// Ends it: fails if anything leaked.
     pub fn end() {
         testing::end();
-    }
-
-    /// A site, and a way to weaken it.
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    pub struct Bug(Site, Weakening);
-
-    impl std::fmt::Debug for Bug {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            write!(f, "{:?}.{:?}", self.0, self.1)
-        }
-    }
-
-    impl Bug {
-        /// The bug of this name, as `Debug` writes it.
-        pub fn parse(name: &str) -> Option<Bug> {
-            let all = Site::ALL
-                .iter()
-                .flat_map(|&site| Weakening::ALL.iter().map(move |&how| Bug(site, how)));
-            all.into_iter().find(|bug| format!("{bug:?}") == name)
-        }
-
-        /// Every bug that an operation seen so far could have.
-        pub fn seen() -> Vec<Bug> {
-            testing::seen()
-                .into_iter()
-                .map(|(site, how)| Bug(site, how))
-                .collect()
-        }
-
-        /// Plants this bug.
-        pub fn plant(self) {
-            testing::seed(Some((self.0, self.1)));
-        }
     }
 }

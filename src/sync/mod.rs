@@ -33,8 +33,12 @@ use model as backend;
 pub(crate) use backend::testing;
 #[cfg(crossbeam_loom)]
 pub(crate) use backend::testing;
+#[cfg(any(crossbeam_loom, all(ctxtree_seeded, feature = "internal-model")))]
+pub use seed::Bug;
 
 pub(crate) mod park;
+#[cfg(any(crossbeam_loom, ctxtree_seeded))]
+mod seed;
 mod site;
 
 pub(crate) use backend::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
@@ -48,8 +52,6 @@ pub(crate) use backend::{
     shared_static, spawn, thread_index, yield_now,
 };
 pub(crate) use site::Site;
-#[cfg(crossbeam_loom)]
-pub(crate) use site::Weakening;
 pub(crate) use std::sync::atomic::Ordering;
 
 use std::num::NonZeroU64;

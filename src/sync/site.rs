@@ -15,7 +15,7 @@ macro_rules! sites {
             $($name,)*
         }
 
-        #[cfg(crossbeam_loom)]
+        #[cfg(any(crossbeam_loom, ctxtree_seeded))]
         impl Site {
             pub(crate) const ALL: &[Site] = &[$(Site::$name,)*];
         }
@@ -63,6 +63,7 @@ sites! {
     Cut,
     DeadlineAsk,
     DeadlineBorn,
+    Defer,
     DriverExit,
     DriverGone,
     DriverLook,
@@ -260,7 +261,7 @@ sites! {
 }
 
 /// A way to weaken a site.
-#[cfg(crossbeam_loom)]
+#[cfg(any(crossbeam_loom, ctxtree_seeded))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Weakening {
     /// Does not acquire.
@@ -275,7 +276,7 @@ pub(crate) enum Weakening {
     Skip,
 }
 
-#[cfg(crossbeam_loom)]
+#[cfg(any(crossbeam_loom, ctxtree_seeded))]
 impl Weakening {
     pub(crate) const ALL: &[Weakening] = &[
         Self::Acquire,

@@ -71,6 +71,8 @@ const UNSAFE_ROOMS: &[&str] = &[
 
 /// Sites in more than one place.
 const SHARED_SITES: &[&str] = &[
+    // Once in each back end.
+    "Defer",
     // Two fields of one node, freed by one thread.
     "FreeLoad",
     // The second is the test seam that sets the count.

@@ -1,8 +1,9 @@
 //! Loom's atomics with a schedule point, a life check and the seeded bug in
 //! front of each operation.
 
-use super::super::site::{Site, Weakening};
-use super::{memory, schedule_point, seed};
+use super::super::seed;
+use super::super::site::Site;
+use super::{memory, schedule_point};
 use std::sync::atomic::Ordering;
 
 macro_rules! before {
@@ -59,7 +60,7 @@ macro_rules! integer {
 
             pub(crate) fn read_in_order(&self, order: Ordering, site: Site) -> $int {
                 before!(self);
-                if seed::weakened(site, Weakening::PlainRead) {
+                if seed::plain_read(site) {
                     return self.0.load(Ordering::Acquire);
                 }
                 self.0.fetch_add(0, seed::order(order, site))
@@ -109,7 +110,7 @@ impl<T> AtomicPtr<T> {
 
     pub(crate) fn read_in_order(&self, order: Ordering, site: Site) -> *mut T {
         before!(self);
-        if seed::weakened(site, Weakening::PlainRead) {
+        if seed::plain_read(site) {
             return self.0.load(Ordering::Acquire);
         }
         let order = seed::order(order, site);

@@ -10,6 +10,8 @@
 //!
 //! Each execution has a collector, and each pin a registration of its own.
 
+use super::super::Site;
+use super::recheck;
 use crossbeam_epoch::Collector;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
@@ -96,6 +98,9 @@ impl Guard {
     /// `f` may run on any thread, at any later time, so all it touches must be
     /// its own by then and may be sent there.
     pub(crate) unsafe fn defer(&self, f: impl FnOnce() + 'static) {
+        if !recheck(Site::Defer) {
+            return f();
+        }
         match &self.0 {
             None => KEPT.with_borrow_mut(|kept| kept.push(Box::new(f))),
             // SAFETY: handed on to the caller, in the same words.

@@ -11,12 +11,11 @@ pub(crate) mod cell;
 pub(crate) mod clock;
 pub(crate) mod epoch;
 pub(crate) mod memory;
-mod seed;
 pub(crate) mod swap;
 pub(crate) mod testing;
 pub(crate) mod waker;
 
-pub(crate) use seed::recheck;
+pub(crate) use super::seed::recheck;
 
 use std::cell::{Cell as StdCell, RefCell};
 

@@ -1,7 +1,6 @@
 //! What the model harness does around each execution.
 
 pub use super::epoch::Epochs;
-pub(crate) use super::seed::{seed, seen};
 use super::{NEXT_INDEX, epoch, memory};
 
 /// Starts an execution on these epochs.

@@ -1,6 +1,8 @@
-//! Atomics that take the site of each operation and forget it.
+//! Atomics that take the site of each operation and forget it, unless a bug is
+//! seeded there.
 
 use super::super::Site;
+use super::seed;
 use std::sync::atomic::Ordering;
 
 macro_rules! integer {
@@ -16,45 +18,48 @@ macro_rules! integer {
             }
 
             #[inline(always)]
-            pub(crate) fn load(&self, order: Ordering, _site: Site) -> $int {
-                self.0.load(order)
+            pub(crate) fn load(&self, order: Ordering, site: Site) -> $int {
+                self.0.load(seed::order(order, site))
             }
 
             #[inline(always)]
-            pub(crate) fn store(&self, value: $int, order: Ordering, _site: Site) {
-                self.0.store(value, order);
+            pub(crate) fn store(&self, value: $int, order: Ordering, site: Site) {
+                self.0.store(value, seed::order(order, site));
             }
 
             #[inline(always)]
-            pub(crate) fn swap(&self, value: $int, order: Ordering, _site: Site) -> $int {
-                self.0.swap(value, order)
+            pub(crate) fn swap(&self, value: $int, order: Ordering, site: Site) -> $int {
+                self.0.swap(value, seed::order(order, site))
             }
 
             #[inline(always)]
-            pub(crate) fn fetch_add(&self, value: $int, order: Ordering, _site: Site) -> $int {
-                self.0.fetch_add(value, order)
+            pub(crate) fn fetch_add(&self, value: $int, order: Ordering, site: Site) -> $int {
+                self.0.fetch_add(value, seed::order(order, site))
             }
 
             #[inline(always)]
-            pub(crate) fn fetch_sub(&self, value: $int, order: Ordering, _site: Site) -> $int {
-                self.0.fetch_sub(value, order)
+            pub(crate) fn fetch_sub(&self, value: $int, order: Ordering, site: Site) -> $int {
+                self.0.fetch_sub(value, seed::order(order, site))
             }
 
             #[inline(always)]
-            pub(crate) fn fetch_or(&self, value: $int, order: Ordering, _site: Site) -> $int {
-                self.0.fetch_or(value, order)
+            pub(crate) fn fetch_or(&self, value: $int, order: Ordering, site: Site) -> $int {
+                self.0.fetch_or(value, seed::order(order, site))
             }
 
             #[inline(always)]
-            pub(crate) fn fetch_max(&self, value: $int, order: Ordering, _site: Site) -> $int {
-                self.0.fetch_max(value, order)
+            pub(crate) fn fetch_max(&self, value: $int, order: Ordering, site: Site) -> $int {
+                self.0.fetch_max(value, seed::order(order, site))
             }
 
             /// Reads by a read-modify-write, so that the read takes its place
             /// in the order of all other read-modify-writes of this word.
             #[inline(always)]
-            pub(crate) fn read_in_order(&self, order: Ordering, _site: Site) -> $int {
-                self.0.fetch_add(0, order)
+            pub(crate) fn read_in_order(&self, order: Ordering, site: Site) -> $int {
+                if seed::plain_read(site) {
+                    return self.0.load(Ordering::Acquire);
+                }
+                self.0.fetch_add(0, seed::order(order, site))
             }
 
             #[inline(always)]
@@ -64,8 +69,10 @@ macro_rules! integer {
                 new: $int,
                 success: Ordering,
                 failure: Ordering,
-                _site: Site,
+                site: Site,
             ) -> Result<$int, $int> {
+                let success = seed::order(success, site);
+                let failure = seed::failure(failure, site);
                 self.0.compare_exchange(current, new, success, failure)
             }
         }
@@ -85,23 +92,27 @@ impl<T> AtomicPtr<T> {
     }
 
     #[inline(always)]
-    pub(crate) fn load(&self, order: Ordering, _site: Site) -> *mut T {
-        self.0.load(order)
+    pub(crate) fn load(&self, order: Ordering, site: Site) -> *mut T {
+        self.0.load(seed::order(order, site))
     }
 
     #[inline(always)]
-    pub(crate) fn store(&self, value: *mut T, order: Ordering, _site: Site) {
-        self.0.store(value, order);
+    pub(crate) fn store(&self, value: *mut T, order: Ordering, site: Site) {
+        self.0.store(value, seed::order(order, site));
     }
 
     #[inline(always)]
-    pub(crate) fn swap(&self, value: *mut T, order: Ordering, _site: Site) -> *mut T {
-        self.0.swap(value, order)
+    pub(crate) fn swap(&self, value: *mut T, order: Ordering, site: Site) -> *mut T {
+        self.0.swap(value, seed::order(order, site))
     }
 
     /// As for an integer.
     #[inline]
-    pub(crate) fn read_in_order(&self, order: Ordering, _site: Site) -> *mut T {
+    pub(crate) fn read_in_order(&self, order: Ordering, site: Site) -> *mut T {
+        if seed::plain_read(site) {
+            return self.0.load(Ordering::Acquire);
+        }
+        let order = seed::order(order, site);
         let mut now = self.0.load(Ordering::Relaxed);
         while let Err(other) = self.0.compare_exchange(now, now, order, Ordering::Relaxed) {
             now = other;
@@ -116,8 +127,10 @@ impl<T> AtomicPtr<T> {
         new: *mut T,
         success: Ordering,
         failure: Ordering,
-        _site: Site,
+        site: Site,
     ) -> Result<*mut T, *mut T> {
+        let success = seed::order(success, site);
+        let failure = seed::failure(failure, site);
         self.0.compare_exchange(current, new, success, failure)
     }
 }

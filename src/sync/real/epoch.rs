@@ -3,6 +3,8 @@
 //! The library has a collector of its own, so that a pin held elsewhere in the
 //! program cannot hold its memory back.
 
+use super::super::Site;
+use super::recheck;
 use crossbeam_epoch::{Collector, LocalHandle};
 use std::sync::OnceLock;
 
@@ -36,6 +38,9 @@ impl Guard {
     /// `f` may run on any thread, at any later time, so all it touches must be
     /// its own by then and may be sent there.
     pub(crate) unsafe fn defer(&self, f: impl FnOnce() + 'static) {
+        if !recheck(Site::Defer) {
+            return f();
+        }
         // SAFETY: handed on to the caller, in the same words.
         unsafe { self.0.defer_unchecked(f) };
     }

@@ -11,7 +11,15 @@ pub(crate) mod waker;
 #[cfg(feature = "internal-model")]
 pub(crate) mod testing;
 
-use super::Site;
+#[cfg(ctxtree_seeded)]
+use super::seed;
+#[cfg(not(ctxtree_seeded))]
+mod sound;
+#[cfg(not(ctxtree_seeded))]
+use sound as seed;
+
+pub(crate) use seed::recheck;
+
 use std::cell::Cell as StdCell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,13 +82,6 @@ pub(crate) fn spawn(
 /// Lets other threads run.
 pub(crate) fn yield_now() {
     std::thread::yield_now();
-}
-
-/// Says that a protocol looks again here. Always true outside the model, where
-/// a seeded bug can leave the look out.
-#[inline(always)]
-pub(crate) fn recheck(_site: Site) -> bool {
-    true
 }
 
 /// How many lanes a contended list gets: one for each core, within reason.
