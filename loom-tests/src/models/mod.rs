@@ -103,6 +103,7 @@ models! {
     driver::driver_arm_vs_stop, 2, 1, Kept, "what is armed while the driver stops starts another";
     driver::driver_move_vs_sleep, 2, 1, Kept, "so does what is moved earlier than that";
     driver::driver_arm_vs_look, 3, 1, Kept, "what is armed while the driver looks is found, or wakes it (D5)";
+    driver::driver_that_cannot_start, 2, 1, Kept, "where no thread can be started, who arms the next one notices (V18)";
     driver::driver_vs_busy_wheel, 3, 1, Kept, "who works on a wheel wakes the driver that came meanwhile";
     places::place_take_vs_give, 2, 2, Kept, "who takes a place comes after who gave it back";
     places::place_wait_vs_give, 2, 2, Kept, "who waits around a give-back gets the place (P7), and comes after it";
