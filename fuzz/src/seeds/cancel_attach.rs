@@ -221,7 +221,11 @@ pub(super) fn all() -> Seeds {
             "p51_go_under_a_walk",
             program(
                 &[held(0), held_by(2, 2), held_by(2, 2), held_by(2, 2)],
-                &[cancel.clone(), script(&[churn], true)],
+                &[
+                    script(&[Look { slot: 0 }; 8], false),
+                    script(&[churn; 8], true),
+                    cancel.clone(),
+                ],
             ),
         ),
         (
