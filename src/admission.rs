@@ -160,7 +160,7 @@ impl Admission {
             }
             assert!(word.of(class) < MOST - 1, "too many tasks in a group");
             // Relaxed, both: decides by its place in the order of the word.
-            let swapped = self.0.compare_exchange(
+            let swapped = self.0.compare_exchange_weak(
                 word.0,
                 word.0 + class.unit(),
                 Relaxed,
@@ -189,7 +189,7 @@ impl Admission {
             // this be the last. They meet each other. On failure Relaxed.
             let swapped =
                 self.0
-                    .compare_exchange(word.0, new.0, AcqRel, Relaxed, Site::AdmissionLeave);
+                    .compare_exchange_weak(word.0, new.0, AcqRel, Relaxed, Site::AdmissionLeave);
             match swapped {
                 Ok(_) if last => return Then::WindUp,
                 Ok(_) if new.is_over() => return Then::Over,
@@ -201,7 +201,7 @@ impl Admission {
 
     /// Who had to wind up has done so.
     pub(crate) fn wound_up(&self) -> Then {
-        // AcqRel: as in `leave`, which it meets.
+        // AcqRel: as in `leave`; meets that, and itself.
         let before = self.0.fetch_sub(WINDING, AcqRel, Site::AdmissionWound);
         debug_assert_ne!(before & WINDING, 0);
         if Word(before - WINDING).is_over() {
@@ -238,7 +238,7 @@ impl Admission {
             // of them; meets the Release in `leave`. On failure Relaxed.
             let swapped = self
                 .0
-                .compare_exchange(word.0, new.0, Acquire, Relaxed, swap);
+                .compare_exchange_weak(word.0, new.0, Acquire, Relaxed, swap);
             match swapped {
                 Ok(_) if last => return (Some(word.tasks()), Then::WindUp),
                 Ok(_) => return (Some(word.tasks()), Then::Nothing),

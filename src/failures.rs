@@ -49,7 +49,7 @@ impl<T> Failures<T> {
             unsafe { place.write(below) };
             // Release: publishes the entry, and with those below it; meets the
             // Acquire in `iter`. On failure Relaxed.
-            let swapped = self.top.compare_exchange(
+            let swapped = self.top.compare_exchange_weak(
                 below,
                 entry.as_ptr(),
                 Release,

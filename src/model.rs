@@ -33,7 +33,6 @@ pub fn collect() {
 }
 
 /// Timers whose thread cannot be started.
-#[cfg(not(crossbeam_loom))]
 pub fn timers_without_thread() -> crate::time::Timers {
     crate::time::Timers::without_thread()
 }

@@ -287,10 +287,11 @@ impl Node {
                 std::process::abort();
             }
             // Relaxed: what the holder uses was published with the node, or is
-            // decided by words of its own.
+            // decided by words of its own. On failure Acquire, as above: meets
+            // the Release in `let_go`.
             let swapped =
                 self.handles
-                    .compare_exchange(count, count + 1, Relaxed, Acquire, Site::Hold);
+                    .compare_exchange_weak(count, count + 1, Relaxed, Acquire, Site::Hold);
             match swapped {
                 Ok(_) => return true,
                 Err(now) => count = now,

@@ -49,7 +49,7 @@ fn run_all(model: &Model) -> usize {
         crate::Epochs::Full => harness::Epochs::Full,
     };
     let mut loom = loom::model::Builder::new();
-    loom.preemption_bound = Some(model.bound);
+    loom.preemption_bound = bound(model);
     loom.max_branches = 20_000;
     loom.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
@@ -58,6 +58,16 @@ fn run_all(model: &Model) -> usize {
         harness::end();
     });
     executions.load(Ordering::Relaxed)
+}
+
+/// The bound of the model, or what `MODEL_BOUND` says: a number, or `none`.
+#[cfg(crossbeam_loom)]
+fn bound(model: &Model) -> Option<usize> {
+    match std::env::var("MODEL_BOUND").as_deref() {
+        Ok("none") => None,
+        Ok(number) => Some(number.parse().expect("MODEL_BOUND is a number or `none`")),
+        Err(_) => Some(model.bound),
+    }
 }
 
 #[cfg(not(crossbeam_loom))]

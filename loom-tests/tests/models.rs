@@ -90,6 +90,7 @@ tests! {
     driver_arm_vs_stop
     driver_move_vs_sleep
     driver_arm_vs_look
+    driver_that_cannot_start
     driver_vs_busy_wheel
     place_take_vs_give
     place_wait_vs_give

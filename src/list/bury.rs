@@ -38,7 +38,7 @@ impl Lane {
             // Release: publishes `reap_next`, and that we are done with the
             // link; meets the Acquire of whoever takes the stack. On failure
             // Relaxed.
-            let swapped = self.dead.compare_exchange(
+            let swapped = self.dead.compare_exchange_weak(
                 dead.as_ptr(),
                 new.as_ptr(),
                 Release,
@@ -82,7 +82,7 @@ impl Lane {
             // burials, of `leave_role` and of `orphan`. Our own link goes
             // straight into the batch. On failure Relaxed.
             let taken = dead.taken();
-            let swapped = self.dead.compare_exchange(
+            let swapped = self.dead.compare_exchange_weak(
                 dead.as_ptr(),
                 taken.as_ptr(),
                 Acquire,
@@ -119,7 +119,7 @@ impl Lane {
             // to the reaper that acts on ORPHAN; meets the Acquire of whoever
             // takes the stack. Acquire: as in `bury`, should that be us. On
             // failure Relaxed.
-            let swapped = self.dead.compare_exchange(
+            let swapped = self.dead.compare_exchange_weak(
                 dead.as_ptr(),
                 new.as_ptr(),
                 AcqRel,
@@ -164,7 +164,7 @@ impl Lane {
             // the reaper that acts on EAGER; meets the Acquire of whoever takes
             // the stack. Acquire: as in `bury`, should that be us. On failure
             // Relaxed.
-            let swapped = self.dead.compare_exchange(
+            let swapped = self.dead.compare_exchange_weak(
                 dead.as_ptr(),
                 new.as_ptr(),
                 AcqRel,

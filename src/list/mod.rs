@@ -246,9 +246,13 @@ impl Lane {
         // Acquire in `first` and the reaper. Acquire: after CLOSED the
         // pusher must see the owner done; meets the Release in `close`. On
         // failure Relaxed: the caller looks again.
-        let swapped =
-            self.head
-                .compare_exchange(head.as_ptr(), new.as_ptr(), AcqRel, Relaxed, Site::Push);
+        let swapped = self.head.compare_exchange_weak(
+            head.as_ptr(),
+            new.as_ptr(),
+            AcqRel,
+            Relaxed,
+            Site::Push,
+        );
         match swapped {
             Ok(_) => Push::Done,
             Err(now) => Push::Lost(Head::from_ptr(now)),
@@ -309,7 +313,7 @@ impl Lane {
             let quiet = head.with(Head::QUIET);
             // Acquire: what those did who gave up what was linked; meets the
             // Release in `behead`. On failure Relaxed: looked at again.
-            let swapped = self.head.compare_exchange(
+            let swapped = self.head.compare_exchange_weak(
                 head.as_ptr(),
                 quiet.as_ptr(),
                 Acquire,
@@ -352,7 +356,7 @@ impl Lane {
             // did not see SPLIT, is seen; meets the Release in `look_in_order`.
             // On failure Relaxed: looked at again.
             let new = head.with(bits);
-            let swapped = self.head.compare_exchange(
+            let swapped = self.head.compare_exchange_weak(
                 head.as_ptr(),
                 new.as_ptr(),
                 AcqRel,
@@ -386,7 +390,7 @@ impl Lane {
             let closed = head.with(Head::CLOSED);
             // Release: publishes that the owner is done to every later push;
             // meets the Acquire in `push`.
-            let swapped = self.head.compare_exchange(
+            let swapped = self.head.compare_exchange_weak(
                 head.as_ptr(),
                 closed.as_ptr(),
                 Release,
@@ -443,6 +447,7 @@ impl Lane {
     /// The dead links that were not reaped yet, for counting.
     #[cfg(feature = "internal-model")]
     pub(crate) fn unreaped(&self) -> usize {
+        // Relaxed: a count of what changes meanwhile.
         Dead::from_ptr(self.dead.load(Relaxed, Site::CountDead)).len()
     }
 }

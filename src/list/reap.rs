@@ -80,6 +80,8 @@ impl Lane {
             } else {
                 !left.wants_reaper(long)
             };
+            // Again: what was buried while we had the role found no other reaper,
+            // and an owner that left or waits meanwhile goes by us (L8).
             let new = if done || !recheck(Site::LookAgain) {
                 left
             } else {
@@ -88,7 +90,7 @@ impl Lane {
             // Release: the next reaper sees what we did to the links; meets the
             // Acquire of whoever takes the role. Acquire: if we go on, as there.
             // On failure Relaxed.
-            let swapped = self.dead.compare_exchange(
+            let swapped = self.dead.compare_exchange_weak(
                 dead.as_ptr(),
                 new.as_ptr(),
                 AcqRel,
@@ -170,10 +172,10 @@ impl Lane {
             let new = head.with_link(first);
             // Release: what those did who gave the links up, to whoever finds
             // the lane empty; meets the Acquire in `quieten` and in
-            // `is_all_and_empty`. A walk that may not see the old head any more is ordered after this by `walkers`
-            // (L6). On failure Relaxed: a push or a bit came between, look
-            // again.
-            let swapped = self.head.compare_exchange(
+            // `is_all_and_empty`. A walk that may not see the old head any more
+            // is ordered after this by `walkers` (L6). On failure Relaxed: a
+            // push or a bit came between, look again.
+            let swapped = self.head.compare_exchange_weak(
                 head.as_ptr(),
                 new.as_ptr(),
                 Release,
@@ -196,6 +198,8 @@ impl Lane {
         if batch.is_null() {
             return;
         }
+        // Again, after the unlinking: a walk that came before may still be at what
+        // was unlinked (L6).
         if self.nobody_walks::<T>() || !recheck(Site::FreeDespiteWalk) {
             // SAFETY: L6, as no walk is in the lane.
             return unsafe { free_all::<T>(batch) };

@@ -56,6 +56,8 @@ impl Idlers {
         let ended = self
             .role
             .compare_exchange(LOOKING, 0, Relaxed, Relaxed, Site::IdleEnd);
+        // Again: who asked during the look left it to us, and may have done so
+        // after the look had passed what has changed.
         ended.is_ok() || !recheck(Site::IdleAgain)
     }
 

@@ -101,6 +101,7 @@ impl Task {
         let old = unsafe { self.slot.register(waker) };
         // Relaxed: the slot shows what was set before the waker was taken.
         let aborted = self.aborted.load(Relaxed, Site::TaskRecheck) != 0;
+        // Again, after the waker is in: who aborted before found none to wake.
         (!(aborted && recheck(Site::TaskSleeps)), old)
     }
 

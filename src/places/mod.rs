@@ -198,7 +198,7 @@ impl Places {
         while now.free() > 0 && now.waits() == 0 {
             // Acquire: what was done in the place before; meets the Release in
             // `give_back`. On failure Relaxed: looked at again.
-            let swapped = self.state.compare_exchange(
+            let swapped = self.state.compare_exchange_weak(
                 now.0,
                 now.0 - ONE_FREE,
                 Acquire,
@@ -239,6 +239,8 @@ impl Places {
         self.state.fetch_add(ONE_WAIT, Relaxed, Site::PlaceWait);
         // SAFETY: by the caller.
         let long = unsafe { self.stack.push(wait) };
+        // Again, after the push: places that were given back before found nobody
+        // who waits (P7).
         if recheck(Site::PlaceWaitLooks) {
             self.see_to(true, long)
         } else {
@@ -288,7 +290,7 @@ impl Places {
             // `leave`. On failure Relaxed: looked at again.
             let swapped =
                 self.state
-                    .compare_exchange(now.0, new, Acquire, Relaxed, Site::PlaceRole);
+                    .compare_exchange_weak(now.0, new, Acquire, Relaxed, Site::PlaceRole);
             match swapped {
                 Ok(_) if now.has(BUSY) => return Wakers::none(),
                 // SAFETY: we have just taken the role.
@@ -338,6 +340,8 @@ impl Places {
         let mut now = State(self.state.load(Relaxed, Site::PlaceLeaveLoad));
         loop {
             let booked = State(now.0 - given * (ONE_FREE + ONE_WAIT));
+            // Again, both: who came or gave back while the role was taken has left
+            // it to us (P7).
             let again = booked.has(AGAIN) && recheck(Site::PlaceLeaveAgain);
             let freed = booked.free() > 0 && !queue_is_empty && recheck(Site::PlaceLeaveFreed);
             let kept = again || freed;
@@ -347,7 +351,7 @@ impl Places {
             // Relaxed: looked at again.
             let swapped =
                 self.state
-                    .compare_exchange(now.0, new, Release, Relaxed, Site::PlaceLeave);
+                    .compare_exchange_weak(now.0, new, Release, Relaxed, Site::PlaceLeave);
             match swapped {
                 Ok(_) => return kept,
                 Err(other) => now = State(other),

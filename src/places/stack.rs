@@ -39,9 +39,9 @@ impl Stack {
             // Release: publishes the wait, and its count (P2); meets the Acquire
             // in `take`. Acquire: shows the role of who took the stack before
             // (P7); meets the Release in `take`. On failure Relaxed.
-            let swapped = self
-                .top
-                .compare_exchange(top, new, AcqRel, Relaxed, Site::QueuedPush);
+            let swapped =
+                self.top
+                    .compare_exchange_weak(top, new, AcqRel, Relaxed, Site::QueuedPush);
             match swapped {
                 Ok(_) => return len >= limits::PLACE_REQUESTS,
                 Err(now) => top = now,

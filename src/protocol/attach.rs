@@ -36,6 +36,8 @@ pub(super) unsafe fn attach(parent: &Node, child: NonNull<Node>) {
     let child = unsafe { child.as_ref() };
     moved::told_by(parent, child);
     let word = parent.state.load(Site::AttachLook);
+    // Again, after the push: a walk that closed the list before found no child
+    // here, and one that comes later finds it (T1).
     if !word.is_live() && recheck(Site::AttachRecheck) {
         // Nothing was ever attached below the child, and what will be is born
         // done as well: settled from the start (T3). If a walk was faster, it

@@ -67,6 +67,8 @@ pub(super) fn cancel_by(node: &Node, word: Word<Node>, cut: bool) -> bool {
         Err(now) => {
             // The loser's own cause: user's code may run in its drop.
             let record = word.into_record();
+            // Again: the winner may be stopped half-way, and who returns has
+            // everything below marked (V3).
             if !now.is_settled() && recheck(Site::LoserHelps) {
                 // What lies behind links may be won on the way, and then user's
                 // code panics here: that keeps nobody's cause.

@@ -154,6 +154,8 @@ pub(super) fn request(at: NonNull<Timer>) -> bool {
             // came before the push and shows the moment here.
             called || timer.shard().clockwork().sleeps_past(timer.at())
         }
+        // Again: who queued it may have seen the moment before, and not woken the
+        // driver for this one (D5).
         Asked::Queued => recheck(Site::MoveWakes),
         Asked::Over => false,
     }
@@ -364,7 +366,7 @@ impl NodeRef {
     /// Whether this very node is done because its own deadline came.
     #[cfg(not(crossbeam_loom))]
     pub(crate) fn is_expired_here(&self) -> bool {
-        let word = self.node().state.load(Site::DeadlineAsk);
+        let word = self.node().state.load_known(Site::DeadlineAsk);
         word.own_reason() == Some(Reason::DeadlineExceeded)
     }
 }

@@ -237,6 +237,8 @@ fn is_quiet(node: &Node) -> bool {
     }
     let lanes = node.lane_count(node.children.lanes_seen());
     let all = (1..lanes).all(|number| node.lane(number).quieten().is_some());
+    // Again: a lane that was empty first may have got a link from one that was
+    // looked at later, before that was empty.
     let mut again = (0..lanes).map(|number| node.lane(number).is_quiet());
     all && (again.all(|quiet| quiet) || !recheck(Site::IdleTwice))
 }

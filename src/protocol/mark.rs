@@ -231,7 +231,7 @@ impl<'t> Walk<'t> {
             return walk;
         }
         claimed.keep(link);
-        // Done before, and its own canceller may be stopped half-way.
+        // Again: done before, and its own canceller may be stopped half-way (V3).
         (!now.is_settled() && recheck(Site::CrossHelps))
             .then(|| Walk::prepare(node, None))
             .flatten()

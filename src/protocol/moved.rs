@@ -52,6 +52,7 @@ pub(super) fn tell_below(root: &Node) {
 /// to: it is told if its parent is.
 #[inline]
 pub(super) fn told_by(parent: &Node, child: &Node) {
+    // Again, after the push: a walk that tells of a move may have passed (M1).
     if parent.is_moved() && recheck(Site::MovedRecheck) {
         // Nothing is below the child yet, and what will be sees its note.
         child.children.leave_note(Note::MOVED | Note::SPREAD);

@@ -253,7 +253,7 @@ pub(super) unsafe fn let_go(at: NonNull<Node>) {
         // the others did, if that is ours. They meet each other.
         let swapped = node
             .handles
-            .compare_exchange(count, left, AcqRel, Acquire, Site::LetGo);
+            .compare_exchange_weak(count, left, AcqRel, Acquire, Site::LetGo);
         match (swapped, lanes) {
             (Err(now), _) => count = now,
             (Ok(1), Some(lanes)) => break orphan_lanes(node, lanes),

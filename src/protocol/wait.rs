@@ -65,6 +65,7 @@ impl Wait {
                 dispose::drop_one(replaced);
             }
         }
+        // Again, after the waker is in: who closed the lane before did not find it (T6).
         !node.state.load_known(Site::WaitLook).is_live() && recheck(Site::WaitRecheck)
     }
 

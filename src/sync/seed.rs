@@ -16,6 +16,8 @@ const UNASKED: u32 = u32::MAX - 1;
 
 static SEEDED: AtomicU32 = AtomicU32::new(UNASKED);
 static SEEN: [AtomicU8; Site::ALL.len()] = [const { AtomicU8::new(0) }; Site::ALL.len()];
+/// Weak compare-and-swaps at the seeded site so far.
+static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
 
 /// A site, and a way to weaken it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,12 @@ impl Bug {
     #[cfg(feature = "internal-model")]
     pub fn plant(self) {
         SEEDED.store(self.word(), Relaxed);
+    }
+
+    /// Whether what is planted is no bug, but must be borne.
+    #[cfg(feature = "internal-model")]
+    pub fn is_borne(self) -> bool {
+        self.1 == Weakening::Spurious
     }
 
     fn word(self) -> u32 {
@@ -112,6 +120,18 @@ pub(super) fn failure(order: Ordering, site: Site) -> Ordering {
 /// Whether a read by a read-modify-write is to be a load.
 pub(super) fn plain_read(site: Site) -> bool {
     weakened(site, Weakening::PlainRead)
+}
+
+/// Whether a weak compare-and-swap is to fail without a reason: every other
+/// one, from the first of an execution on, so that who tries again gets through.
+pub(super) fn spurious(site: Site) -> bool {
+    weakened(site, Weakening::Spurious) && ATTEMPTS.fetch_add(1, Relaxed) % 2 == 0
+}
+
+/// An execution of a model begins: all of them must go the same way.
+#[cfg(crossbeam_loom)]
+pub(super) fn begin() {
+    ATTEMPTS.store(0, Relaxed);
 }
 
 /// Says that a protocol looks again here; false if the seeded bug leaves it out.

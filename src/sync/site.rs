@@ -274,6 +274,8 @@ pub(crate) enum Weakening {
     PlainRead,
     /// Does not look again.
     Skip,
+    /// Fails without a reason, as a weak compare-and-swap may: no bug.
+    Spurious,
 }
 
 #[cfg(any(crossbeam_loom, ctxtree_seeded))]
@@ -284,6 +286,7 @@ impl Weakening {
         Self::FailureAcquire,
         Self::PlainRead,
         Self::Skip,
+        Self::Spurious,
     ];
 
     pub(crate) fn bit(self) -> u8 {

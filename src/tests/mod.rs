@@ -66,6 +66,7 @@ mod monitor;
 #[cfg(feature = "internal-model")]
 mod no_timer_thread;
 mod odd_shapes;
+mod orderings;
 mod overflow;
 #[cfg(feature = "internal-model")]
 mod places;

@@ -103,16 +103,17 @@ impl Timers {
     ///
     /// The thread is started by the first deadline that is armed, and sleeps
     /// until the earliest one, also if that is disarmed meanwhile. It stops when
-    /// it finds none for a while, or when nobody has the timers any more. If it cannot be started, that is reported
-    /// once on the standard error output; deadlines that have come are then
-    /// fired by whoever arms the next one, which tries again.
+    /// it finds none for a while, or when nobody has the timers any more. If it
+    /// cannot be started, that is reported once on the standard error output;
+    /// deadlines that have come are then fired by whoever arms the next one,
+    /// which tries again.
     #[must_use]
     pub fn thread() -> Timers {
         Timers(Clockwork::new(Box::new(ThreadDriver::new())))
     }
 
     /// As [`thread`](Timers::thread), where no thread can be started.
-    #[cfg(all(feature = "internal-model", not(crossbeam_loom)))]
+    #[cfg(feature = "internal-model")]
     pub(crate) fn without_thread() -> Timers {
         Timers(Clockwork::new(Box::new(ThreadDriver::unable())))
     }

@@ -20,11 +20,12 @@
 //! comes during the look makes it look again. It stops by a compare-and-swap
 //! from RUNNING, which a wake before that defeats.
 //!
-//! Models: `driver_arm_vs_sleep`, `driver_arm_vs_stop`, `driver_move_vs_sleep`.
+//! Models: `driver_arm_vs_sleep`, `driver_arm_vs_stop`, `driver_move_vs_sleep`,
+//! `driver_that_cannot_start`.
 
 use super::driver;
 use crate::protocol::Thrown;
-use crate::sync::Ordering::{AcqRel, Relaxed, Release};
+use crate::sync::Ordering::{AcqRel, Relaxed};
 use crate::sync::park::Sleeper;
 use crate::sync::{AtomicU32, Site, Swap, Trace, clock, limits, spawn};
 use crate::timer::{Clockwork, Engine, Moment};
@@ -66,7 +67,7 @@ impl ThreadDriver {
     }
 
     /// One whose thread cannot be started: no memory holds its stack.
-    #[cfg(all(feature = "internal-model", not(crossbeam_loom)))]
+    #[cfg(feature = "internal-model")]
     pub(super) fn unable() -> Self {
         let mut driver = Self::new();
         driver.stack = Some(1 << 46);
@@ -98,11 +99,10 @@ impl ThreadDriver {
         driver::run(clockwork, &mut thrown);
         thrown.forget();
         clockwork.nobody_sleeps();
-        // Release: what was fired here comes before what the next one does;
-        // meets the Acquire in `wake`.
-        self.state
-            .word
-            .store(NONE, Release, Site::DriverStartFailed);
+        // Relaxed, by a read-modify-write, so that each wake is before it or after:
+        // what was done here comes before the next run by the role at each wheel.
+        // A wake from before it is lost, as said above.
+        self.state.word.swap(NONE, Relaxed, Site::DriverStartFailed);
     }
 }
 

@@ -157,6 +157,7 @@ impl Timer {
     /// Of several at once the latest counts, whoever is last. No request need
     /// follow: the driver comes for the earlier moment, and finds the later one.
     pub(crate) fn postpone(&self, to: Moment) -> bool {
+        // Again: of moves at once the latest moment counts, whoever is last (D2).
         let wanted = |now| now < to || !recheck(Site::PostponeKeeps);
         self.set_if(to, wanted).is_some()
     }
@@ -177,7 +178,7 @@ impl Timer {
             }
             let swapped =
                 self.at
-                    .compare_exchange(now, to.bits(), Relaxed, Relaxed, Site::MomentSet);
+                    .compare_exchange_weak(now, to.bits(), Relaxed, Relaxed, Site::MomentSet);
             match swapped {
                 Ok(_) => return Some(Moment::from_bits(now)),
                 Err(other) => now = other,
@@ -196,9 +197,9 @@ impl Timer {
             if Moment::from_bits(at) > now {
                 return false;
             }
-            let swapped = self
-                .at
-                .compare_exchange(at, at | DUE, Relaxed, Relaxed, Site::MomentDue);
+            let swapped =
+                self.at
+                    .compare_exchange_weak(at, at | DUE, Relaxed, Relaxed, Site::MomentDue);
             match swapped {
                 Ok(_) => return true,
                 Err(other) => at = other,
@@ -224,7 +225,7 @@ impl Timer {
             let new = with(word, after);
             match self
                 .word
-                .compare_exchange(word, new, success, failure, swap)
+                .compare_exchange_weak(word, new, success, failure, swap)
             {
                 Ok(_) => return before,
                 Err(now) => word = now,
@@ -335,9 +336,9 @@ impl Timer {
             // Release: what the shard did with it comes before the free; meets
             // the Acquire in `node_freed`.
             let new = with(word, after);
-            let swapped = self
-                .word
-                .compare_exchange(word, new, AcqRel, Acquire, Site::TimerTake);
+            let swapped =
+                self.word
+                    .compare_exchange_weak(word, new, AcqRel, Acquire, Site::TimerTake);
             match swapped {
                 Ok(_) if firing => return Taken::Firing,
                 Ok(_) if over => return Taken::Over,

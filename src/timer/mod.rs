@@ -131,6 +131,7 @@ impl Due {
 
     /// The driver does not use the node any more, unless it is to bury it: true.
     pub(crate) fn fired(self) -> bool {
+        // Again: a node that ended meanwhile is left to the driver (D3).
         // SAFETY: valid until it has fired (D3).
         unsafe { self.timer.as_ref() }.fired() && recheck(Site::FiredBuries)
     }

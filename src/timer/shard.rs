@@ -127,12 +127,14 @@ impl Shard {
             // `take`; and the wheel, if we take the role. On failure Relaxed.
             let swapped =
                 self.requests
-                    .compare_exchange(now.0, new.0, AcqRel, Relaxed, Site::Request);
+                    .compare_exchange_weak(now.0, new.0, AcqRel, Relaxed, Site::Request);
             match swapped {
                 Ok(_) => break take,
                 Err(other) => now = Requests(other),
             }
         };
+        // Again: the driver may have looked at this stack before the push, and
+        // sleep for longer than to `at` (D5).
         let early =
             at.is_some_and(|at| self.clockwork().sleeps_past(at)) && recheck(Site::ArmWakes);
         if taken {
@@ -178,11 +180,17 @@ impl Shard {
             // Release: the next one sees what we did to the wheel; meets the
             // Acquire of whoever takes the role. Acquire: the timers, if we take
             // more; meets the Release in `push`. On failure Relaxed.
-            let swapped =
-                self.requests
-                    .compare_exchange(now.0, new.0, AcqRel, Relaxed, Site::RequestLeave);
+            let swapped = self.requests.compare_exchange_weak(
+                now.0,
+                new.0,
+                AcqRel,
+                Relaxed,
+                Site::RequestLeave,
+            );
             match swapped {
                 Ok(_) if new.has(BUSY) => return Ok(now.top()),
+                // Again: a driver that found the wheel busy has left it to us to
+                // wake it (D5).
                 Ok(_) => return Err(now.has(CALLED) && recheck(Site::CalledWakes)),
                 Err(other) => now = Requests(other),
             }
@@ -233,9 +241,13 @@ impl Shard {
             // Acquire: the timers and the wheel; meets the Release in `push` and
             // `leave`. Release: until when the driver sleeps, to who pushes
             // later (D5); meets the Acquire in `push`. On failure Relaxed.
-            let swapped =
-                self.requests
-                    .compare_exchange(now.0, new.0, AcqRel, Relaxed, Site::RequestTake);
+            let swapped = self.requests.compare_exchange_weak(
+                now.0,
+                new.0,
+                AcqRel,
+                Relaxed,
+                Site::RequestTake,
+            );
             match swapped {
                 Ok(_) if busy => return Err(Busy),
                 Ok(_) => return Ok(now.top()),

@@ -142,7 +142,7 @@ impl Callback {
             }
             // Relaxed: decides by its place in the order of `fate` (W2). On
             // failure Relaxed: looked at again.
-            let swapped = self.listener.fate.compare_exchange(
+            let swapped = self.listener.fate.compare_exchange_weak(
                 fate,
                 fate | OFF,
                 Relaxed,
@@ -234,7 +234,7 @@ impl Callback {
         while fate & OFF == 0 {
             // Relaxed: decides by its place in the order of `fate` (W2); the
             // closure came with the push. On failure Relaxed: looked at again.
-            let swapped = self.listener.fate.compare_exchange(
+            let swapped = self.listener.fate.compare_exchange_weak(
                 fate,
                 fate | how,
                 Relaxed,

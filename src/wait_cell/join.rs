@@ -100,7 +100,7 @@ impl Joiners {
             // On failure Relaxed: looked at again.
             match self
                 .queue
-                .compare_exchange(queue, at, Release, Relaxed, Site::JoinPush)
+                .compare_exchange_weak(queue, at, Release, Relaxed, Site::JoinPush)
             {
                 Ok(_) => return true,
                 Err(now) => queue = now,

@@ -118,9 +118,13 @@ impl Listener {
             }
             // Relaxed: decides by its place in the order of `fate`. On failure
             // Relaxed: looked at again.
-            let swapped =
-                self.fate
-                    .compare_exchange(fate, fate | CLAIMED, Relaxed, Relaxed, Site::FateClaim);
+            let swapped = self.fate.compare_exchange_weak(
+                fate,
+                fate | CLAIMED,
+                Relaxed,
+                Relaxed,
+                Site::FateClaim,
+            );
             match swapped {
                 Ok(_) => break,
                 Err(now) => fate = now,

@@ -65,8 +65,8 @@ impl WakerSlot {
         let held = memory::alloc_kept(Held(Turn::new(Some(waker.clone()))));
         // SAFETY: the task's alone.
         unsafe { self.latest.set(Some(Latest::of(waker))) };
-        // Release: the box, to `take`; Acquire: what was done before a take that
-        // came first.
+        // Release: the box; meets the Acquire in `take`. Acquire: what was done
+        // before a take that came first; meets the Release there.
         let old = self.held.swap(held.as_ptr(), AcqRel, Site::SlotPut);
         // SAFETY: swapped out just now.
         unsafe { open(old) }
@@ -75,7 +75,7 @@ impl WakerSlot {
     /// Takes what is in the slot, to wake it or to drop it.
     pub(crate) fn take(&self) -> Option<Waker> {
         // Acquire: the box; meets the Release in `register`. Release: what was
-        // done before, to a `register` that comes too late.
+        // done before, to a `register` that comes too late; meets the Acquire there.
         let old = self.held.swap(null_mut(), AcqRel, Site::SlotTake);
         // SAFETY: swapped out just now.
         unsafe { open(old) }

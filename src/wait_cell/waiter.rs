@@ -200,7 +200,7 @@ impl Waiter {
             // late must see; meets the Acquire in `register`. And with it the
             // last use of a waiter that `unlinked` frees, or Acquire: should
             // that be us. On failure Relaxed.
-            let swapped = waiter.listener.fate.compare_exchange(
+            let swapped = waiter.listener.fate.compare_exchange_weak(
                 fate,
                 fate | FIRED | RELEASED,
                 AcqRel,

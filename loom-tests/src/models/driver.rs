@@ -75,6 +75,28 @@ pub(super) fn driver_arm_vs_look() {
     drop((first, second, timers));
 }
 
+pub(super) fn driver_that_cannot_start() {
+    let timers = ctxtree::model::timers_without_thread();
+    let root = Context::background().with_driver(&timers);
+    let other = root.clone();
+    // Each runs the timers itself, or leaves that to the other.
+    let (first, second) = race(
+        move || other.with_timeout(ms(5)),
+        move || {
+            pass(ms(6));
+            let second = root.with_timeout(ms(5));
+            (root, second)
+        },
+    );
+    let (root, second) = second;
+    pass(ms(20));
+    // Whoever arms the next one notices.
+    let third = root.with_timeout(ms(300));
+    assert!(first.0.is_cancelled() && second.0.is_cancelled());
+    assert!(!third.0.is_cancelled());
+    drop((first, second, third, timers));
+}
+
 pub(super) fn driver_vs_busy_wheel() {
     let (timers, root) = timers();
     let (first, keep) = root.with_timeout(ms(200));

@@ -79,6 +79,22 @@ macro_rules! integer {
                 let failure = seed::failure(failure, site);
                 self.0.compare_exchange(current, new, success, failure)
             }
+
+            /// Fails now and then without a reason, if that is asked for.
+            pub(crate) fn compare_exchange_weak(
+                &self,
+                current: $int,
+                new: $int,
+                success: Ordering,
+                failure: Ordering,
+                site: Site,
+            ) -> Result<$int, $int> {
+                if seed::spurious(site) {
+                    before!(self);
+                    return Err(self.0.load(seed::failure(failure, site)));
+                }
+                self.compare_exchange(current, new, success, failure, site)
+            }
         }
     };
 }
@@ -133,5 +149,20 @@ impl<T> AtomicPtr<T> {
         let success = seed::order(success, site);
         let failure = seed::failure(failure, site);
         self.0.compare_exchange(current, new, success, failure)
+    }
+
+    pub(crate) fn compare_exchange_weak(
+        &self,
+        current: *mut T,
+        new: *mut T,
+        success: Ordering,
+        failure: Ordering,
+        site: Site,
+    ) -> Result<*mut T, *mut T> {
+        if seed::spurious(site) {
+            before!(self);
+            return Err(self.0.load(seed::failure(failure, site)));
+        }
+        self.compare_exchange(current, new, success, failure, site)
     }
 }

@@ -44,9 +44,13 @@ pub(super) fn schedule_point() {
 /// Starts a thread that nobody joins.
 pub(crate) fn spawn(
     _name: &str,
-    _stack: Option<usize>,
+    stack: Option<usize>,
     run: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<()> {
+    if stack.is_some() {
+        // Asked for where there is to be no thread only.
+        return Err(std::io::ErrorKind::OutOfMemory.into());
+    }
     let thread = loom::thread::spawn(run);
     SPAWNED.with_borrow_mut(|spawned| spawned.push(thread));
     Ok(())

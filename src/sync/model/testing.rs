@@ -1,11 +1,13 @@
 //! What the model harness does around each execution.
 
+use super::super::seed;
 pub use super::epoch::Epochs;
 use super::{NEXT_INDEX, epoch, memory};
 
 /// Starts an execution on these epochs.
 pub(crate) fn begin(epochs: Epochs) {
     memory::reset();
+    seed::begin();
     NEXT_INDEX.set(0);
     super::clock::begin();
     // What an execution that failed has left is not to be joined.

@@ -75,6 +75,24 @@ macro_rules! integer {
                 let failure = seed::failure(failure, site);
                 self.0.compare_exchange(current, new, success, failure)
             }
+
+            /// May fail though the word is `current`: for loops.
+            #[inline(always)]
+            pub(crate) fn compare_exchange_weak(
+                &self,
+                current: $int,
+                new: $int,
+                success: Ordering,
+                failure: Ordering,
+                site: Site,
+            ) -> Result<$int, $int> {
+                let success = seed::order(success, site);
+                let failure = seed::failure(failure, site);
+                if seed::spurious(site) {
+                    return Err(self.0.load(failure));
+                }
+                self.0.compare_exchange_weak(current, new, success, failure)
+            }
         }
     };
 }
@@ -132,5 +150,23 @@ impl<T> AtomicPtr<T> {
         let success = seed::order(success, site);
         let failure = seed::failure(failure, site);
         self.0.compare_exchange(current, new, success, failure)
+    }
+
+    /// As for an integer.
+    #[inline(always)]
+    pub(crate) fn compare_exchange_weak(
+        &self,
+        current: *mut T,
+        new: *mut T,
+        success: Ordering,
+        failure: Ordering,
+        site: Site,
+    ) -> Result<*mut T, *mut T> {
+        let success = seed::order(success, site);
+        let failure = seed::failure(failure, site);
+        if seed::spurious(site) {
+            return Err(self.0.load(failure));
+        }
+        self.0.compare_exchange_weak(current, new, success, failure)
     }
 }

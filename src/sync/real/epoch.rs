@@ -38,6 +38,7 @@ impl Guard {
     /// `f` may run on any thread, at any later time, so all it touches must be
     /// its own by then and may be sent there.
     pub(crate) unsafe fn defer(&self, f: impl FnOnce() + 'static) {
+        // Again, when no guard from before is left: who has one may still look.
         if !recheck(Site::Defer) {
             return f();
         }

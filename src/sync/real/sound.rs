@@ -18,6 +18,11 @@ pub(super) fn plain_read(_site: Site) -> bool {
     false
 }
 
+#[inline(always)]
+pub(super) fn spurious(_site: Site) -> bool {
+    false
+}
+
 /// Says that a protocol looks again here. A seeded bug can leave the look out.
 #[inline(always)]
 pub(crate) fn recheck(_site: Site) -> bool {
