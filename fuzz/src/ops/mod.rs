@@ -9,6 +9,8 @@ pub(crate) mod programs;
 #[path = "../../../src/tests/reference/mod.rs"]
 mod reference;
 
+mod encode;
+
 use crate::Case;
 use crate::tools::alone;
 use arbitrary::{Arbitrary, Result, Unstructured};
@@ -144,6 +146,16 @@ impl Case for Program {
 }
 
 impl Program {
+    /// These operations, looked at closely.
+    pub(crate) fn of(ops: Vec<Op>) -> Program {
+        Program(programs::Program {
+            curious: true,
+            newest_first: false,
+            cancel_all: false,
+            ops,
+        })
+    }
+
     /// Runs it.
     ///
     /// # Panics
