@@ -44,6 +44,7 @@ fn put(bytes: &mut Vec<u8>, op: &Op, depth: usize) {
         Op::DropRegistration { registration } => bytes.extend([14, *registration]),
         Op::Detach { registration } => bytes.extend([15, *registration]),
         Op::Fire { source } => bytes.extend([16, *source]),
+        Op::Idle { slot } => bytes.extend([30, *slot]),
         Op::Derive { from, how } => {
             bytes.extend([17, *from]);
             put_how(bytes, how);

@@ -81,6 +81,7 @@ fn op(bytes: &mut Unstructured<'_>, depth: usize) -> Result<Op> {
         14 => Op::DropRegistration { registration: n()? },
         15 => Op::Detach { registration: n()? },
         16 => Op::Fire { source: n()? },
+        30 => Op::Idle { slot: n()? },
         _ => Op::Derive {
             from: n()?,
             how: how(bytes)?,

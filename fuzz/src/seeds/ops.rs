@@ -65,6 +65,10 @@ fn gone(slot: u8) -> Op {
     Drop { slot }
 }
 
+fn idle(slot: u8) -> Op {
+    Idle { slot }
+}
+
 fn ask(slot: u8) -> Op {
     Ask { slot }
 }
@@ -324,6 +328,25 @@ pub(super) fn all() -> Seeds {
                 Churn { slot: 0, times: 39 },
                 cancel(0),
                 Churn { slot: 0, times: 39 },
+            ],
+        ),
+        (
+            "p48_unlinked_at_once_once_somebody_waits",
+            vec![
+                child(255),
+                Churn { slot: 0, times: 9 },
+                idle(0),
+                child(0),
+                idle(0),
+                link(255, vec![0]),
+                gone(2),
+                gone(2),
+                idle(0),
+                cancel(0),
+                idle(0),
+                idle(2),
+                Churn { slot: 0, times: 20 },
+                idle(0),
             ],
         ),
         (
