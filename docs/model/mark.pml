@@ -163,7 +163,7 @@
            :: else ->
                if
                :: IS_SETTLED(state[child]) ->
-                   covers("a winner that enters what a helper settled")
+                   covers("a winner that enters what is settled")
                :: !IS_SETTLED(state[child]) && FROM(state[child]) == child ->
                    covers("a walk that helps another cancel below")
                :: else
@@ -186,7 +186,8 @@
            walkers[owner]--;
            pc = SETTLE }
 
-    /* AtomicState::settle, in `Walk::up` */
+    /* AtomicState::settle, in `Walk::up`; its load and its store are one step, as
+     * nobody writes anything else here (S1) */
     :: d_step { pc == SETTLE -> touch(owner);
            check_settle(owner, FROM(state[owner]));
            state[owner] = state[owner] | SETTLED;

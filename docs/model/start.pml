@@ -46,6 +46,7 @@ init {
             give(n, t)
         }
         known = 0;
+#if EXTRA > 0
         for (extra : 1 .. EXTRA) {
             select(n : 1 .. made);
             select(t : 0 .. THREADS - 1);
@@ -55,6 +56,7 @@ init {
             fi
         }
         extra = 0;
+#endif
         n = 0;
         for (t : 0 .. THREADS - 1) { run thread(t, has[t]);
             if

@@ -26,6 +26,7 @@
  *   ATTACHES  how many children they attach
  *   STOPS     how many of them may stop for ever, at most THREADS - 1
  *   EXTRA     each node starts with a handle, anybody's; so many have one more
+ *   REUSE     an attach takes the number of a node that was freed, if there is one
  *   BATCH     how many dead links call for a reaper
  *
  * PROGRESS
@@ -98,12 +99,10 @@ byte ended;                  /* threads stopped or ended */
 /* An operation begins: any, on node `n`, to which the thread has a handle. */
 #define BEGIN(n)                                                             \
     :: d_step { HAS(n) && cancels > 0 -> cancels--; node = n; pc = CANCEL }  \
-    :: d_step { HAS(n) && attaches > 0 && made < NODES ->                    \
+    :: d_step { HAS(n) && attaches > 0 && CAN_ALLOC ->                       \
            attaches--; node = n; alloc(child, n, 1); pc = ATTACH_PEEK }      \
-    :: d_step { HAS(n) && DROPS(n) ->                                        \
+    :: d_step { HAS(n) ->                                                    \
            mine = mine & ~BIT(n); node = n; pc = HANDLE_PEEK }
-
-#define DROPS(n) true
 
 /* The end of an operation. */
 inline done() {

@@ -9,7 +9,8 @@
  *   handles  handles, or ORPHAN_COUNT | lanes not given up and one more
  *
  * A node is its number, a link is the node it lies in, 0 is null. Numbers are not
- * used twice, so that a use after the free is seen.
+ * used twice, so that a use after the free is seen; or, with REUSE, as soon as they
+ * are free, so that compare-and-swaps meet an address that has come back.
  *
  * Epochs: what is deferred waits for all threads that are pinned then, and is
  * freed as soon as the last of them unpins: the earliest that a collector may.
@@ -64,9 +65,27 @@ byte pinned;                 /* threads */
 byte waits_for[NODES + 1];   /* the threads whose pins a deferred node waits for */
 hidden byte i;
 
+#ifdef REUSE
+#define CAN_ALLOC (made < NODES || freed != 0)
+#else
+#define CAN_ALLOC (made < NODES)
+#endif
+
 inline alloc(at, above, count) {
+#ifdef REUSE
+    at = 1;
+    do
+    :: at <= made && !(freed & BIT(at)) -> at++
+    :: else -> break
+    od;
+    if
+    :: at > made -> made++
+    :: else -> covers("an address that comes back"); freed = freed & ~BIT(at)
+    fi;
+#else
     made++;
     at = made;
+#endif
     parent[at] = above;
     handles[at] = count
 }
