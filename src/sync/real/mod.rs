@@ -40,7 +40,11 @@ pub(crate) mod limits {
     pub(crate) const PLACE_REQUESTS: usize = 15;
     /// Freed blocks of one type that a thread keeps: as many as are freed at once.
     /// None where a use after the free is to be seen.
-    pub(crate) const STASH: usize = if cfg!(any(miri, fuzzing)) { 0 } else { 64 };
+    pub(crate) const STASH: usize = if cfg!(any(miri, fuzzing, crossbeam_sanitize)) {
+        0
+    } else {
+        64
+    };
     /// Failed pushes on one head before the list is split.
     pub(crate) const CONTENDED: u32 = 8;
     /// Sets of values that a lookup passes before it makes an index.
