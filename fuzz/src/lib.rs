@@ -4,13 +4,16 @@
 //! |---|---|
 //! | [`ops`] | one thread, compared after each operation with a plain reference |
 //! | [`cancel_attach`] | two or three threads at once, checked when they have met again |
+//! | [`wheel`] | deadlines on a clock that is set, compared with a sorted map |
 //!
 //! Each has a `Program`, which is decoded from the bytes of an input, prints
 //! itself as a Rust test, and runs itself. Nothing here needs libFuzzer.
 
 pub mod cancel_attach;
 pub mod ops;
+pub mod seeds;
 mod tools;
+pub mod wheel;
 
 use arbitrary::{Arbitrary, Unstructured};
 use std::fmt;

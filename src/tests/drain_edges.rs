@@ -217,3 +217,30 @@ fn the_last_clone_may_go_within_the_closure() {
         assert!(request.is_cancelled());
     });
 }
+
+// V3, V22: a cancel from above is on its way, and not here yet, when `finish` ends at
+// its limit: it has cancelled again, so all below is done all the same.
+#[test]
+fn a_drain_that_is_over_has_cancelled_all_below() {
+    in_time(|| {
+        for _ in 0..5 {
+            let (top, stop) = Context::background().with_cancel();
+            let drain = Drain::new(&top).soft_limit(HOUR).hard_limit(Duration::ZERO);
+            let drain = drain.on_waiting(|_| {});
+            // The cancel comes to what is linked before it comes to the request,
+            // and a snapshot of the drain does not show it.
+            let (request, _keep) = drain.context().with_cancel();
+            let (aside, _keep) = Context::background().link([drain.context()]);
+            let busy: Vec<Context> = (0..100_000).map(|_| aside.with_cancel().0).collect();
+            drain.begin();
+            let canceller = start(move || assert!(stop.cancel()));
+            while !drain.context().is_cancelled() {
+                std::hint::spin_loop();
+            }
+            drain.finish_blocking();
+            assert!(request.is_cancelled());
+            canceller.join().unwrap();
+            drop(busy);
+        }
+    });
+}

@@ -11,6 +11,7 @@ use super::tools::{
 use crate::{CancelHandle, Context, model, time};
 use std::sync::{Arc, Barrier};
 use std::task::Waker;
+use std::thread;
 
 /// More than may lie about at any time: one batch for each list and shard.
 const FLAT: usize = 10_000;
@@ -248,7 +249,8 @@ fn timeouts_that_come_and_go_leave_the_heap_flat() {
             let (clock, on_clock) = on_clock();
             let (parent, _keep) = root();
             let background = Context::background();
-            let mut most = 0;
+            // Rounds in a row with more than there should be.
+            let mut over = 0;
             for i in 0..100_000 {
                 let above = [&on_clock, &parent, &background][i % 3];
                 let (ctx, handle) = above.with_timeout(HOUR);
@@ -262,9 +264,17 @@ fn timeouts_that_come_and_go_leave_the_heap_flat() {
                 }
                 drop((ctx, handle));
                 drop((below, cancel));
-                most = most.max(model::live_objects());
+                let live = model::live_objects();
+                if live < FLAT / 2 {
+                    over = 0;
+                } else {
+                    // The timers' thread may have been stopped half-way, and what
+                    // is given up there waits until it goes on (V10).
+                    over += 1;
+                    assert!(over < 10_000, "{live}");
+                    thread::sleep(ms(1));
+                }
             }
-            assert!(most < FLAT / 2, "{most}");
             assert_eq!(clock.outstanding(), 0);
             // Armed all at once, and then gone.
             let held: Vec<_> = (0..10_000).map(|_| on_clock.with_timeout(ms(5))).collect();

@@ -90,7 +90,6 @@ mod snapshot_in_use;
 mod source_paths;
 #[cfg(feature = "stream")]
 mod stream;
-mod stress;
 mod task_group;
 mod task_group_counts;
 mod task_group_edges;

@@ -42,16 +42,18 @@ fn faults(
     faults
 }
 
-/// The source of a module of tests; nothing if there is none.
+/// The source of a module of tests, `stress::forest` say; nothing if there is none.
 pub(super) fn test_source(module: &str) -> String {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let file = root.join("src/tests").join(format!("{module}.rs"));
+    let file = root
+        .join("src/tests")
+        .join(module.replace("::", "/") + ".rs");
     std::fs::read_to_string(file).unwrap_or_default()
 }
 
 fn is_in_the_sources(name: &str) -> bool {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    match name.split_once("::") {
+    match name.rsplit_once("::") {
         Some((module, test)) => test_source(module).contains(&format!("#[test]\nfn {test}()")),
         None => root.join(name).exists(),
     }

@@ -150,6 +150,7 @@ fn tree_op_with(how: BoxedStrategy<How>) -> BoxedStrategy<Op> {
         2 => n().prop_map(|slot| Op::Guard { slot }),
         1 => n().prop_map(|slot| Op::Split { slot }),
         1 => n().prop_map(|slot| Op::Ask { slot }),
+        1 => n().prop_map(|slot| Op::Idle { slot }),
     ]
     .boxed()
 }
@@ -199,7 +200,7 @@ fn reacting_op() -> BoxedStrategy<Op> {
     level(then(level(then(innermost))))
 }
 
-// V1, V3 to V7, V9, G23
+// V1, V3 to V7, V9, V22, G23
 #[test]
 fn trees_do_what_the_reference_does() {
     check(

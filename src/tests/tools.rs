@@ -365,11 +365,15 @@ pub(super) fn assert_nothing_left() {
 /// The same where so many objects stay.
 #[cfg(feature = "internal-model")]
 pub(super) fn assert_left(count: usize) {
-    for _ in 0..1_000 {
+    for tries in 0..10_000 {
         if crate::model::live_objects() == count {
             break;
         }
         crate::model::collect();
+        if tries > 100 {
+            // Another thread may be stopped with a pin.
+            thread::sleep(ms(1));
+        }
     }
     assert_eq!(crate::model::live_objects(), count);
 }

@@ -6,6 +6,7 @@
 //! context is born done, that an answer never changes. The rest is checked when
 //! all have stopped, against a `shadow` of the tree.
 
+mod encode;
 mod play;
 mod run;
 mod shadow;
@@ -36,7 +37,7 @@ pub const MOST_STEPS: usize = 24;
 pub const REPETITIONS: usize = 20;
 
 /// A context of the tree before the start.
-#[derive(Arbitrary, Clone, Copy, Debug)]
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seed {
     /// 0 for `background`, 1 for a context that is never cancelled and outlives
     /// the run, else a seed before this one. Modulo how many there are.
@@ -53,7 +54,7 @@ pub struct Seed {
 }
 
 /// What one thread does.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Script {
     /// The first [`MOST_STEPS`] are done.
     pub steps: Vec<Step>,
@@ -63,7 +64,7 @@ pub struct Script {
 }
 
 /// One step of a thread.
-#[derive(Arbitrary, Clone, Copy, Debug)]
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
     /// How long to spin before.
     pub spin: u8,
@@ -73,7 +74,7 @@ pub struct Step {
 
 /// Numbers choose among what the thread has, modulo how much that is. Where it
 /// has nothing, nothing is done.
-#[derive(Arbitrary, Clone, Copy, Debug)]
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Act {
     /// Derives by `with_cancel`.
     Derive {

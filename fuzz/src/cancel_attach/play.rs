@@ -4,6 +4,7 @@ use super::shadow::Shadow;
 use super::{Act, MOST_STEPS, Script};
 use crate::tools::{Tally, assert_asks_agree, cause_number, pick};
 use ctxtree::{CancelHandle, CancelledOwned, Cause, Context, Id};
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -316,6 +317,7 @@ impl Hand {
     fn look(&mut self, slot: usize) {
         let slot = &mut self.slots[slot];
         let _ = slot.context().live_children();
+        assert_is_a_tree(slot.context());
         let _ = format!("{:?} {}", slot.context(), slot.context());
         let (answer, shadow) = (slot.observe(), slot.shadow.clone());
         let Some(answer) = answer else {
@@ -330,6 +332,19 @@ impl Hand {
                 assert!(done, "done by an ancestor that is live");
             }
         }
+    }
+}
+
+/// What is shown below a context hangs together, whatever happens meanwhile.
+fn assert_is_a_tree(context: &Context) {
+    let shown = context.tree();
+    let mut ids = HashSet::new();
+    for node in shown.nodes() {
+        match node.parent() {
+            None => assert_eq!(node.id(), context.id(), "shown without a parent"),
+            Some(parent) => assert!(ids.contains(&parent), "shown before its parent"),
+        }
+        assert!(ids.insert(node.id()), "shown twice");
     }
 }
 

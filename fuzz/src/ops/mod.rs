@@ -9,6 +9,8 @@ pub(crate) mod programs;
 #[path = "../../../src/tests/reference/mod.rs"]
 mod reference;
 
+mod encode;
+
 use crate::Case;
 use crate::tools::alone;
 use arbitrary::{Arbitrary, Result, Unstructured};
@@ -79,6 +81,7 @@ fn op(bytes: &mut Unstructured<'_>, depth: usize) -> Result<Op> {
         14 => Op::DropRegistration { registration: n()? },
         15 => Op::Detach { registration: n()? },
         16 => Op::Fire { source: n()? },
+        30 => Op::Idle { slot: n()? },
         _ => Op::Derive {
             from: n()?,
             how: how(bytes)?,
@@ -144,6 +147,16 @@ impl Case for Program {
 }
 
 impl Program {
+    /// These operations, looked at closely.
+    pub(crate) fn of(ops: Vec<Op>) -> Program {
+        Program(programs::Program {
+            curious: true,
+            newest_first: false,
+            cancel_all: false,
+            ops,
+        })
+    }
+
     /// Runs it.
     ///
     /// # Panics

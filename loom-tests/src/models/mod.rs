@@ -197,21 +197,21 @@ models! {
     link::link_vs_two_cancels, 2, 2, Kept, "the first of two parents decides, and a wait is woken once (V21, V6)";
     link::link_drop_vs_cancel, 2, 2, Full, "a link dropped during a cancel of a parent is freed once (F1, N7)";
     link::link_and_child_drop_vs_cancel, 2, 2, Kept, "so is one that only a child keeps (N7)";
-    link::last_handle_of_a_link_sees_the_child, 2, 2, Kept, "the last drop sees a child made through another handle (N7)";
+    link::last_handle_of_a_link_sees_the_child, 2, 5, Kept, "the last drop sees a child made through another handle (N7)";
     link::link_of_a_dropped_parent_vs_cancel, 2, 2, Kept, "a parent that nobody holds relays to its links (V9, V21)";
     link::link_vs_losing_cancel, 2, 1, Kept, "a loser returns with what is behind a link marked (V3, V21)";
     link::link_child_vs_cancel, 2, 2, Kept, "a child attached below a link during a cancel is done (V5)";
     link::link_diamond_vs_cancel, 2, 1, Kept, "a link to a sibling is done once, and wakes (V16)";
     link::link_cancel_vs_cancel_of_other, 2, 2, Kept, "its own cancel or its parent's, and the cause of that one (V6)";
     link::two_links_vs_cancel, 3, 1, Kept, "links made by two threads are both done";
-    source::source_vs_derive, 2, 2, Kept, "a source that fires while it is registered is heard";
+    source::source_vs_derive, 2, 3, Kept, "a source that fires while it is registered is heard";
     source::source_vs_cancel, 2, 2, Kept, "a source or the handle decides (V6)";
     source::source_vs_drop, 2, 2, Full, "a source may fire while its context goes (F1, N7)";
     source::source_vs_last_child, 2, 2, Kept, "or while the last child of it goes";
     source::source_of_a_dropped_context_vs_child, 2, 2, Kept, "and reaches the child of a context that nobody holds (V9)";
     value::value_lookup_vs_lookup, 2, 2, Kept, "two lookups make the same index, each finds what is there (V20, E3)";
     value::value_lookup_vs_drop, 3, 1, Kept, "so they do while handles above are dropped (E1)";
-    value::value_drop_vs_drop, 2, 2, Kept, "a value is dropped once, after all that was done with it (V20)";
+    value::value_drop_vs_drop, 2, 8, Kept, "a value is dropped once, after all that was done with it (V20)";
     value::value_drop_vs_lookup, 2, 2, Kept, "the same where two children keep its context (V20, T7)";
-    value::value_orphan_vs_lookup, 2, 2, Kept, "and where its context's last handle and the child's go at once (V20, T7)";
+    value::value_orphan_vs_lookup, 2, 3, Kept, "and where its context's last handle and the child's go at once (V20, T7)";
 }

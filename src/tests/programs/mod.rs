@@ -57,6 +57,9 @@ pub(crate) enum Op {
     Split { slot: u8 },
     /// Compares everything that a slot can tell.
     Ask { slot: u8 },
+    /// Compares whether nobody holds anything below a slot's context. From then
+    /// on what goes below it is unlinked at once.
+    Idle { slot: u8 },
     /// Makes a wait, which is not registered yet. What is to be done `then` is
     /// done by its wakers.
     Wait { slot: u8, then: List<Op> },

@@ -152,6 +152,11 @@ impl Shared {
                     world.ask(slot);
                 }
             }
+            Op::Idle { slot } => {
+                if let Some(slot) = pick(*slot, slots) {
+                    world.ask_idle(slot);
+                }
+            }
             Op::Wait { slot, then } => self.wait(&mut world, *slot, then),
             Op::Poll { wait, waker } => {
                 if let Some(wait) = pick(*wait, world.waits.len()) {

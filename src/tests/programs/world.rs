@@ -11,6 +11,7 @@ use ctxtree::{
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A handle that the program holds.
 pub(super) enum Handle {
@@ -217,6 +218,18 @@ impl World {
             self.ask_state(slot, &kept);
             self.look(slot, &kept);
         }
+    }
+
+    /// Compares whether nobody holds anything below.
+    pub(super) fn ask_idle(&self, slot: usize) {
+        // Before a cancel is over, some of what it lets go is still there.
+        if self.reference.is_cancelling() {
+            return;
+        }
+        let Slot { node, handle, .. } = &self.slots[slot];
+        let idle = handle.context().wait_idle(Some(Duration::ZERO));
+        let due = self.reference.is_idle(*node);
+        assert_eq!(idle, due, "whether node {node} is idle");
     }
 
     /// Compares what may change.

@@ -26,6 +26,14 @@ impl Reference {
         rows
     }
 
+    /// Whether nobody holds anything below a node (V22).
+    pub(crate) fn is_idle(&self, node: Node) -> bool {
+        let kept = self.kept();
+        let of = |child: &Node| kept[*child] && self.nodes[*child].parent == Some(node);
+        let children = (0..self.nodes.len()).filter(of);
+        children.count() + self.links_to(node, &kept) == 0
+    }
+
     /// How many nodes hear from this one as another parent.
     fn links_to(&self, node: Node, kept: &[bool]) -> usize {
         let linked = self.nodes.iter().zip(kept).filter(|(linked, kept)| {

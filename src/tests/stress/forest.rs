@@ -1,19 +1,13 @@
 //! Everything at once, on threads, for a while.
 
-use super::tools::{Random, Wakes, in_time, peek, poll, start};
-use crate::{CancelHandle, Context};
+use super::tools::{Pair, Random, Wakes, peek, pick, poll, root};
+use super::watchdog::{Watch, watched};
+use ctxtree::CancelHandle;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-type Pair = (Context, CancelHandle);
-
 const THREADS: u64 = 4;
-const STEPS: usize = 10_000;
-
-fn root() -> Pair {
-    Context::background().with_cancel()
-}
 
 /// What the threads share: some of the contexts there are.
 struct Forest {
@@ -28,7 +22,7 @@ impl Forest {
         nodes[random.below(nodes.len())].clone()
     }
 
-    fn step(&self, random: &mut Random, own: &mut Vec<Pair>) {
+    fn step(&self, watch: &Watch, random: &mut Random, own: &mut Vec<Pair>) {
         let (ctx, handle) = self.pick(random);
         match random.below(100) {
             0..40 => {
@@ -77,7 +71,8 @@ impl Forest {
             85 => {
                 let mut waiting = self.waiting.lock().unwrap();
                 if waiting.len() < 40 {
-                    waiting.push((handle, start(move || drop(ctx.wait()))));
+                    let thread = watch.start("waits", move || drop(ctx.wait()));
+                    waiting.push((handle, thread));
                 }
             }
             86..95 => {
@@ -99,21 +94,24 @@ impl Forest {
 // the end everything is done and everybody is back.
 #[test]
 fn a_forest_in_use_by_many_threads_ends() {
-    in_time(|| {
+    watched(|watch| {
         let (top, stop) = root();
         let forest = Arc::new(Forest {
             nodes: Mutex::new(vec![top.with_cancel()]),
             waiting: Mutex::new(Vec::new()),
         });
+        watch.tree(&top);
+        let steps = watch.count("steps");
         let threads: Vec<_> = (0..THREADS)
             .map(|seed| {
                 let forest = forest.clone();
-                let top = top.clone();
-                start(move || {
+                let (top, inside, steps) = (top.clone(), watch.clone(), steps.clone());
+                watch.start("steps", move || {
                     let mut random = Random::new(seed + 1);
                     let mut own = Vec::new();
-                    for _ in 0..STEPS {
-                        forest.step(&mut random, &mut own);
+                    for _ in 0..pick(200_000, 10_000) {
+                        forest.step(&inside, &mut random, &mut own);
+                        steps.add(1);
                         let mut nodes = forest.nodes.lock().unwrap();
                         if nodes[0].0.is_cancelled() {
                             nodes[0] = top.with_cancel();
@@ -127,6 +125,7 @@ fn a_forest_in_use_by_many_threads_ends() {
         for thread in threads {
             left.extend(thread.join().unwrap());
         }
+        watch.phase("ends");
         stop.cancel_with("end");
         left.append(&mut forest.nodes.lock().unwrap());
         // What lies behind a shield is cancelled by its own handle.
@@ -149,7 +148,7 @@ fn a_forest_in_use_by_many_threads_ends() {
 // so that its list splits; then cancelled in the middle of it.
 #[test]
 fn a_hot_parent_is_left_by_all_and_cancelled_meanwhile() {
-    in_time(|| {
+    watched(|watch| {
         for cancelled in [false, true] {
             let (ctx, handle) = root();
             let stop = Arc::new(AtomicBool::new(false));
@@ -157,7 +156,7 @@ fn a_hot_parent_is_left_by_all_and_cancelled_meanwhile() {
             let threads: Vec<_> = (0..THREADS)
                 .map(|seed| {
                     let (ctx, stop, made) = (ctx.clone(), stop.clone(), made.clone());
-                    start(move || {
+                    watch.start("derives", move || {
                         let mut random = Random::new(seed + 1);
                         let mut held: Vec<Pair> = Vec::new();
                         while !stop.load(SeqCst) {
@@ -177,7 +176,7 @@ fn a_hot_parent_is_left_by_all_and_cancelled_meanwhile() {
                     })
                 })
                 .collect();
-            while made.load(SeqCst) < 20_000 {
+            while made.load(SeqCst) < pick(1_000_000, 20_000) {
                 std::thread::yield_now();
             }
             if cancelled {
@@ -207,7 +206,7 @@ fn a_hot_parent_is_left_by_all_and_cancelled_meanwhile() {
 // V16: many threads parked on contexts all over a tree come back.
 #[test]
 fn parked_threads_all_come_back() {
-    in_time(|| {
+    watched(|watch| {
         let (top, handle) = root();
         let mut nodes = vec![top];
         for i in 0..60 {
@@ -216,7 +215,7 @@ fn parked_threads_all_come_back() {
         }
         let threads: Vec<_> = nodes
             .into_iter()
-            .map(|ctx| start(move || ctx.wait()))
+            .map(|ctx| watch.start("waits", move || ctx.wait()))
             .collect();
         handle.cancel_with("home");
         for thread in threads {
