@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task;
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 use std::time::{Duration, Instant};
 
 use crate::context::Context;
@@ -66,7 +66,7 @@ impl Context {
     /// handle.cancel();
     /// assert!(ctx.wait_timeout(Duration::MAX).is_some());
     /// ```
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     #[must_use = "`None` means that the time ran out"]
     pub fn wait_timeout(&self, at_most: Duration) -> Option<CancelError> {
         let now = match self.node().clockwork() {
@@ -95,7 +95,7 @@ impl Context {
     /// assert!(ctx.wait_until(at).is_none());
     /// assert!(Instant::now() >= at);
     /// ```
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     #[must_use = "`None` means that the time ran out"]
     pub fn wait_until(&self, at: Instant) -> Option<CancelError> {
         if let Some(error) = self.error() {
@@ -115,14 +115,14 @@ impl Context {
     }
 
     /// Whether the time here is that of `Instant::now`.
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     pub(crate) fn is_on_system_time(&self) -> bool {
         let clockwork = self.node().clockwork();
         clockwork.is_none_or(|clockwork| clockwork.engine().is_system_time())
     }
 
     /// The same by another clock: a child with that deadline is waited for.
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     fn wait_by_clock(&self, at: Instant) -> Option<CancelError> {
         let (child, _handle) = self.with_deadline(at);
         let error = child.wait();
@@ -152,7 +152,7 @@ impl Context {
     /// handle.cancel();
     /// assert!(ctx.sleep(Duration::from_secs(3600)).is_err());
     /// ```
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     pub fn sleep(&self, length: Duration) -> Result<(), CancelError> {
         match self.wait_timeout(length) {
             Some(error) => Err(error),

@@ -80,7 +80,7 @@ impl Context {
     /// assert_eq!(BACKGROUND, Context::background());
     /// assert!(!BACKGROUND.is_cancelable());
     /// ```
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     #[must_use]
     #[doc(alias = "Background")]
     pub const fn background() -> Context {
@@ -102,7 +102,7 @@ impl Context {
     /// assert_eq!(Context::todo().to_string(), "todo");
     /// assert_ne!(Context::todo(), Context::background());
     /// ```
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     #[must_use]
     #[doc(alias = "TODO")]
     pub const fn todo() -> Context {
@@ -112,7 +112,7 @@ impl Context {
     }
 
     /// The context that is never done. Not `const` in a model.
-    #[cfg(crossbeam_loom)]
+    #[cfg(any(crossbeam_loom, ctxtree_shuttle))]
     #[must_use]
     pub fn background() -> Context {
         Context {
@@ -121,7 +121,7 @@ impl Context {
     }
 
     /// As `background`, named differently. Not `const` in a model.
-    #[cfg(crossbeam_loom)]
+    #[cfg(any(crossbeam_loom, ctxtree_shuttle))]
     #[must_use]
     pub fn todo() -> Context {
         Context {

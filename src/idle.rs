@@ -5,12 +5,12 @@ use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{self, Poll};
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 use std::time::{Duration, Instant};
 
 use crate::context::{Context, debug_as};
 use crate::protocol::IdleWait;
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 use crate::sync::park;
 
 /// Waits until nobody holds a descendant of a context. Made by
@@ -160,7 +160,7 @@ impl Context {
     /// assert!(server.wait_idle(None));
     /// # worker.join().unwrap();
     /// ```
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     #[must_use = "`false` means that the time ran out"]
     pub fn wait_idle(&self, at_most: Option<Duration>) -> bool {
         let mut idle = self.idle();
@@ -176,7 +176,7 @@ impl Context {
 
     /// Blocks until `ready` gives a value, by this context's clock for at most
     /// this long.
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     pub(crate) fn block_for<T>(
         &self,
         at_most: Option<Duration>,

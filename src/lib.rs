@@ -20,7 +20,7 @@ mod idle;
 mod idle_timeout;
 mod link;
 mod list;
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 mod monitor;
 mod node;
 mod places;
@@ -50,11 +50,11 @@ struct GroupsChapter;
 #[doc(hidden)]
 pub mod model;
 
-#[cfg(all(test, not(crossbeam_loom)))]
+#[cfg(all(test, not(any(crossbeam_loom, ctxtree_shuttle))))]
 mod tests;
 
 // Some tests are shared with `fuzz`, and so name the library as a user does.
-#[cfg(all(test, not(crossbeam_loom)))]
+#[cfg(all(test, not(any(crossbeam_loom, ctxtree_shuttle))))]
 extern crate self as ctxtree;
 
 pub use cancelled::{Cancelled, CancelledOwned};

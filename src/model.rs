@@ -27,7 +27,7 @@ pub const BATCH: usize = crate::sync::limits::BATCH;
 pub const BATCH_SPLIT: usize = crate::sync::limits::BATCH_SPLIT;
 
 /// Gives deferred memory back as far as no pin forbids it.
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 pub fn collect() {
     crate::sync::testing::collect();
 }
@@ -132,7 +132,7 @@ impl PlaceTurn {
 pub use crate::sync::Bug;
 
 /// What the model harness needs of the facade.
-#[cfg(crossbeam_loom)]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle))]
 pub mod harness {
     use crate::sync::testing;
 

@@ -85,7 +85,7 @@ pub(crate) const ORPHAN: u32 = 1 << 31;
 /// them, and a count that wraps would free a node in use.
 pub(crate) const MAX_HANDLES: u32 = 1 << 30;
 
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 const _: () = assert!(size_of::<Node>() <= 120);
 
 // SAFETY: the raw pointers lead to nodes that are valid by N1 and L4, and all

@@ -316,7 +316,7 @@ impl<N> AtomicState<N> {
     }
 }
 
-#[cfg(all(test, not(crossbeam_loom)))]
+#[cfg(all(test, not(any(crossbeam_loom, ctxtree_shuttle))))]
 mod tests {
     use super::*;
 

@@ -1,11 +1,11 @@
 //! Contexts below which time is another.
 
 use std::sync::Arc;
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 use std::time::Duration;
 
 use crate::context::Context;
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 use crate::handle::CancelHandle;
 use crate::node::{Facets, Kind, Plan};
 use crate::time::{ManualClock, Timers};
@@ -57,7 +57,7 @@ impl Context {
 
     /// A context elsewhere that is done after this time, by this context's
     /// clock; `None`: a time that never comes.
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     pub(crate) fn alarm(&self, after: Duration) -> Option<(Context, CancelHandle)> {
         let alarm = self.elsewhere().with_timeout(after);
         alarm.0.deadline().is_some().then_some(alarm)

@@ -34,7 +34,7 @@ pub fn write(list: &BTreeMap<String, String>) {
 }
 
 /// Checks that the list names every bug which the models run so far could have.
-#[cfg(crossbeam_loom)]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle))]
 pub(crate) fn check() {
     let list = read();
     for bug in ctxtree::model::harness::Bug::seen() {

@@ -3,15 +3,20 @@
 //! A model is a body that makes contexts, lets two or three threads loose on
 //! them, and asserts what must hold afterwards. Under `--cfg crossbeam_loom`
 //! it runs once for every interleaving and every stale read that the memory
-//! model allows, up to its bound; without it, once over std's threads. Every
-//! object of the library must be freed at the end of each run.
+//! model allows, up to its bound; under `--cfg ctxtree_shuttle` on schedules drawn
+//! at random; without either, once over std's threads. Every object of the library
+//! must be freed at the end of each run.
 //!
 //! The thread that runs the body only makes contexts, spawns and joins: loom
 //! misses conflicts with it.
 
 pub mod bugs;
+#[cfg(not(crossbeam_loom))]
+pub mod histories;
 pub mod models;
 mod run;
+#[cfg(ctxtree_shuttle)]
+pub mod schedules;
 mod tools;
 
 pub use run::{Outcome, run};
@@ -56,9 +61,9 @@ pub fn check(name: &str) {
     let outcome = run(model);
     println!("model {name}: {outcome}");
     assert!(model.threads >= 2, "a model of one thread shows nothing");
-    if cfg!(crossbeam_loom) {
+    if cfg!(any(crossbeam_loom, ctxtree_shuttle)) {
         assert!(outcome.executions > 1, "only one execution was explored");
     }
-    #[cfg(crossbeam_loom)]
+    #[cfg(any(crossbeam_loom, ctxtree_shuttle))]
     bugs::check();
 }

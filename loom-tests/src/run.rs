@@ -20,7 +20,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Runs `model`: under loom all its executions, else one.
+/// Runs `model`: under loom all its executions, under shuttle so many, else one.
 ///
 /// # Panics
 ///
@@ -43,11 +43,7 @@ fn run_all(model: &Model) -> usize {
     let executions = Arc::new(AtomicUsize::new(0));
     let counted = executions.clone();
     let body = model.body;
-    let epochs = match model.epochs {
-        crate::Epochs::Kept => harness::Epochs::Kept,
-        crate::Epochs::Focused => harness::Epochs::Focused,
-        crate::Epochs::Full => harness::Epochs::Full,
-    };
+    let epochs = model.epochs.into();
     let mut loom = loom::model::Builder::new();
     loom.preemption_bound = bound(model);
     loom.max_branches = 20_000;
@@ -60,6 +56,27 @@ fn run_all(model: &Model) -> usize {
     executions.load(Ordering::Relaxed)
 }
 
+#[cfg(any(crossbeam_loom, ctxtree_shuttle))]
+impl From<crate::Epochs> for ctxtree::model::harness::Epochs {
+    fn from(epochs: crate::Epochs) -> Self {
+        match epochs {
+            crate::Epochs::Kept => Self::Kept,
+            crate::Epochs::Focused => Self::Focused,
+            crate::Epochs::Full => Self::Full,
+        }
+    }
+}
+
+#[cfg(ctxtree_shuttle)]
+fn run_all(model: &Model) -> usize {
+    let schedules = crate::schedules::wanted(MODEL_SCHEDULES);
+    crate::schedules::explore(model.epochs, schedules, model.body)
+}
+
+/// Of each model, half at random and half by priorities.
+#[cfg(ctxtree_shuttle)]
+const MODEL_SCHEDULES: usize = 500;
+
 /// The bound of the model, or what `MODEL_BOUND` says: a number, or `none`.
 #[cfg(crossbeam_loom)]
 fn bound(model: &Model) -> Option<usize> {
@@ -70,7 +87,7 @@ fn bound(model: &Model) -> Option<usize> {
     }
 }
 
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 fn run_all(model: &Model) -> usize {
     use std::sync::Mutex;
 

@@ -1,10 +1,10 @@
-//! What bodies use, over loom or std alike.
+//! What bodies use, over loom, shuttle or std alike.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 use std::task::Poll;
 use std::task::{Context as Task, Wake, Waker};
 
@@ -13,7 +13,12 @@ pub(crate) use loom::{
     sync::{Arc as Shared, Mutex},
     thread,
 };
-#[cfg(not(crossbeam_loom))]
+#[cfg(ctxtree_shuttle)]
+pub(crate) use shuttle::{
+    sync::{Arc as Shared, Mutex},
+    thread,
+};
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 pub(crate) use std::{
     sync::{Arc as Shared, Mutex},
     thread,
@@ -89,7 +94,11 @@ pub(crate) fn wait<F: Future + Unpin>(wait: F) -> F::Output {
     {
         loom::future::block_on(wait)
     }
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(ctxtree_shuttle)]
+    {
+        shuttle::future::block_on(wait)
+    }
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     {
         struct Unpark(thread::Thread);
         impl Wake for Unpark {
@@ -137,15 +146,15 @@ impl Drop for Guarded {
 
 /// Lets time pass for timer threads; over std it passes by itself.
 pub(crate) fn pass(length: std::time::Duration) {
-    #[cfg(crossbeam_loom)]
+    #[cfg(any(crossbeam_loom, ctxtree_shuttle))]
     ctxtree::model::harness::pass(length);
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     thread::sleep(length);
 }
 
 /// Waits until the timer threads have stopped; over std they outlive the body by
 /// a little.
 pub(crate) fn join_drivers() {
-    #[cfg(crossbeam_loom)]
+    #[cfg(any(crossbeam_loom, ctxtree_shuttle))]
     ctxtree::model::harness::join_drivers();
 }

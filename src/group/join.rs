@@ -13,7 +13,7 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 use std::time::Duration;
 
 impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
@@ -108,7 +108,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// assert!(matches!(group.join().await, Err(JoinError::Aborted(_))));
     /// # });
     /// ```
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     pub async fn join_timeout(&self, at_most: Duration) -> Result<(), JoinError<E>> {
         let panics = self.begin_join(false)?;
         let alarm = match self.shared.over.is_cancelled() {
@@ -156,7 +156,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// group.try_spawn(async { Ok(()) }).unwrap();
     /// assert!(group.join_blocking(None).is_ok());
     /// ```
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     pub fn join_blocking(&self, at_most: Option<Duration>) -> Result<(), JoinError<E>> {
         let panics = self.begin_join(true)?;
         let mut over = self.shared.over.cancelled();

@@ -120,7 +120,7 @@ impl<E: Error + Send + Sync + Clone + 'static> TaskGroup<E> {
     /// let group = TaskGroup::<std::fmt::Error>::new(&Context::background());
     /// assert_eq!(group.context().to_string(), "background.group");
     /// ```
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     #[track_caller]
     pub fn new(parent: &Context) -> TaskGroup<E> {
         let location = Location::caller();

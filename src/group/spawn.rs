@@ -187,11 +187,11 @@ impl Error for Refused {
 /// ```
 ///
 /// [`TaskGroup::new`]: crate::TaskGroup::new
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threads;
 
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 impl Spawn for Threads {
     fn spawn(&self, task: BoxTask) -> Result<(), Refused> {
         use crate::sync::park;

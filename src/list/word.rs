@@ -168,7 +168,7 @@ pub(super) fn address_fits(addr: usize) -> bool {
     addr & (!ADDRESS | Head::BITS) == 0
 }
 
-#[cfg(all(test, not(crossbeam_loom)))]
+#[cfg(all(test, not(any(crossbeam_loom, ctxtree_shuttle))))]
 mod tests {
     use super::*;
 

@@ -364,7 +364,7 @@ impl NodeRef {
     }
 
     /// Whether this very node is done because its own deadline came.
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     pub(crate) fn is_expired_here(&self) -> bool {
         let word = self.node().state.load_known(Site::DeadlineAsk);
         word.own_reason() == Some(Reason::DeadlineExceeded)

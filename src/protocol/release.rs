@@ -237,7 +237,7 @@ pub(super) unsafe fn let_go(at: NonNull<Node>) {
     // through the others comes before the end; meets the Release below.
     let mut count = node.handles.load(Acquire, Site::LetGoLoad);
     let dead = loop {
-        if cfg!(any(debug_assertions, crossbeam_loom)) {
+        if cfg!(any(debug_assertions, crossbeam_loom, ctxtree_shuttle)) {
             assert_ne!(count & !ORPHAN, 0, "what is given up was counted");
         }
         let head = node.children.peek();

@@ -1,10 +1,11 @@
-//! The only room that names std's atomics, loom, crossbeam and atomic-waker.
+//! The only room that names std's atomics, loom, shuttle, crossbeam and atomic-waker.
 //!
 //! Everything that threads share goes through here, so that one set of sources
 //! serves two purposes: the `real` back end is what programs run on and costs
 //! nothing over the types it wraps; the `model` back end (under
-//! `--cfg crossbeam_loom`) explores interleavings, checks every access against
-//! the life of the memory it touches, and can weaken one chosen [`Site`].
+//! `--cfg crossbeam_loom` or `--cfg ctxtree_shuttle`) explores interleavings, checks
+//! every access against the life of the memory it touches, and can weaken one chosen
+//! [`Site`].
 //!
 //! | what | from here |
 //! |---|---|
@@ -19,31 +20,35 @@
 //! | sizes that shrink in a model | [`limits`] |
 //! | ids, lane choice, statics, thread-locals | the rest |
 
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 mod real;
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 use real as backend;
 
-#[cfg(crossbeam_loom)]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle))]
 mod model;
-#[cfg(crossbeam_loom)]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle))]
 use model as backend;
 
-#[cfg(all(not(crossbeam_loom), feature = "internal-model"))]
+#[cfg(all(not(any(crossbeam_loom, ctxtree_shuttle)), feature = "internal-model"))]
 pub(crate) use backend::testing;
-#[cfg(crossbeam_loom)]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle))]
 pub(crate) use backend::testing;
-#[cfg(any(crossbeam_loom, all(ctxtree_seeded, feature = "internal-model")))]
+#[cfg(any(
+    crossbeam_loom,
+    ctxtree_shuttle,
+    all(ctxtree_seeded, feature = "internal-model")
+))]
 pub use seed::Bug;
 
 pub(crate) mod park;
-#[cfg(any(crossbeam_loom, ctxtree_seeded))]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle, ctxtree_seeded))]
 mod seed;
 mod site;
 
 pub(crate) use backend::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
 pub(crate) use backend::cell::{Cell, Trace, Turn, Witness};
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 pub(crate) use backend::swap::Cached;
 pub(crate) use backend::swap::Swap;
 pub(crate) use backend::waker::AtomicWaker;

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 use std::{
     cell::Cell,
     sync::atomic::{AtomicBool, Ordering},
@@ -21,10 +21,13 @@ use std::{
     time::Instant,
 };
 
-#[cfg(crossbeam_loom)]
-use loom::{
-    sync::atomic::{AtomicBool, Ordering},
-    thread::{self, Thread},
+#[cfg(any(crossbeam_loom, ctxtree_shuttle))]
+use {
+    super::model::engine::{
+        AtomicBool, schedule_point,
+        thread::{self, Thread},
+    },
+    std::sync::atomic::Ordering,
 };
 
 /// The flag and the thread that waits for it.
@@ -41,8 +44,8 @@ impl Wake for Signal {
     fn wake_by_ref(self: &Arc<Self>) {
         // loom takes an unpark for ordered, and for independent of all else:
         // without this it would not look at what happens just before.
-        #[cfg(crossbeam_loom)]
-        super::model::schedule_point();
+        #[cfg(any(crossbeam_loom, ctxtree_shuttle))]
+        schedule_point();
         // Release: what happened before the wake is seen by the thread that
         // takes the flag; meets the Acquire in `Parker::take`. A swap, so that
         // every change of the flag is a read-modify-write.
@@ -91,7 +94,7 @@ impl Parker {
     }
 
     /// The same, for at most until `at`; `None` = time ran out.
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     fn park_while_pending_until<T>(
         &self,
         at: Instant,
@@ -142,14 +145,14 @@ impl Sleeper {
 
     /// Ends its sleep, the present one or else the next.
     pub(crate) fn wake(&self) {
-        #[cfg(crossbeam_loom)]
-        super::model::schedule_point();
+        #[cfg(any(crossbeam_loom, ctxtree_shuttle))]
+        schedule_point();
         self.0.unpark();
     }
 
     /// Sleeps until then, or until it is woken, or for no reason. False if the
     /// time has come.
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     pub(crate) fn sleep(until: Option<Instant>) -> bool {
         match until {
             None => thread::park(),
@@ -165,7 +168,7 @@ impl Sleeper {
     }
 
     /// The same by the clock of the model.
-    #[cfg(crossbeam_loom)]
+    #[cfg(any(crossbeam_loom, ctxtree_shuttle))]
     pub(crate) fn sleep(until: Option<std::time::Instant>) -> bool {
         if super::clock::has_come(until) {
             return false;
@@ -183,12 +186,12 @@ pub(crate) fn block_on<T>(ready: impl FnMut(&Waker) -> Option<T>) -> T {
 }
 
 /// Blocks this thread until `ready` gives a value or `at` has come.
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 pub(crate) fn block_on_until<T>(at: Instant, ready: impl FnMut(&Waker) -> Option<T>) -> Option<T> {
     with_parker(|parker| parker.park_while_pending_until(at, ready))
 }
 
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 fn with_parker<T>(f: impl FnOnce(&Parker) -> T) -> T {
     thread_local! {
         static PARKER: Cell<Option<Parker>> = const { Cell::new(None) };
@@ -202,7 +205,7 @@ fn with_parker<T>(f: impl FnOnce(&Parker) -> T) -> T {
 }
 
 // Threads of one model run do not outlive it, so nothing is kept.
-#[cfg(crossbeam_loom)]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle))]
 fn with_parker<T>(f: impl FnOnce(&Parker) -> T) -> T {
     f(&Parker::new())
 }

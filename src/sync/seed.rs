@@ -129,7 +129,7 @@ pub(super) fn spurious(site: Site) -> bool {
 }
 
 /// An execution of a model begins: all of them must go the same way.
-#[cfg(crossbeam_loom)]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle))]
 pub(super) fn begin() {
     ATTEMPTS.store(0, Relaxed);
 }

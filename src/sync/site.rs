@@ -15,7 +15,7 @@ macro_rules! sites {
             $($name,)*
         }
 
-        #[cfg(any(crossbeam_loom, ctxtree_seeded))]
+        #[cfg(any(crossbeam_loom, ctxtree_shuttle, ctxtree_seeded))]
         impl Site {
             pub(crate) const ALL: &[Site] = &[$(Site::$name,)*];
         }
@@ -261,7 +261,7 @@ sites! {
 }
 
 /// A way to weaken a site.
-#[cfg(any(crossbeam_loom, ctxtree_seeded))]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle, ctxtree_seeded))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Weakening {
     /// Does not acquire.
@@ -278,7 +278,7 @@ pub(crate) enum Weakening {
     Spurious,
 }
 
-#[cfg(any(crossbeam_loom, ctxtree_seeded))]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle, ctxtree_seeded))]
 impl Weakening {
     pub(crate) const ALL: &[Weakening] = &[
         Self::Acquire,

@@ -49,7 +49,13 @@ const HANDLES: &[&str] = &[
 ];
 
 /// Crates that only the facade names.
-const FACADE_ONLY: &[&str] = &["loom", "crossbeam_epoch", "arc_swap", "atomic_waker"];
+const FACADE_ONLY: &[&str] = &[
+    "loom",
+    "shuttle",
+    "crossbeam_epoch",
+    "arc_swap",
+    "atomic_waker",
+];
 
 /// Where `unsafe` may be written.
 const UNSAFE_ROOMS: &[&str] = &[

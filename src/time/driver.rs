@@ -156,7 +156,7 @@ impl Timers {
         outstanding(&self.0)
     }
 
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     pub(crate) fn of(clockwork: Arc<Clockwork>) -> Timers {
         Timers(clockwork)
     }

@@ -22,7 +22,7 @@
 mod driver;
 mod manual;
 mod thread;
-#[cfg(all(feature = "tokio", not(crossbeam_loom)))]
+#[cfg(all(feature = "tokio", not(any(crossbeam_loom, ctxtree_shuttle))))]
 mod tokio;
 
 pub use driver::{Driver, Timers};
@@ -31,9 +31,9 @@ pub use manual::ManualClock;
 use crate::protocol::NodeRef;
 use crate::timer::Clockwork;
 
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 pub(crate) use default::built_in;
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 pub use default::{default_driver, set_default_driver};
 
 /// Calls `f` with what `node` takes its time from.
@@ -41,14 +41,14 @@ pub use default::{default_driver, set_default_driver};
 pub(crate) fn with<R>(node: &NodeRef, f: impl FnOnce(&Clockwork) -> R) -> R {
     match node.clockwork() {
         Some(clockwork) => f(clockwork),
-        #[cfg(not(crossbeam_loom))]
+        #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
         None => f(default::clockwork()),
-        #[cfg(crossbeam_loom)]
+        #[cfg(any(crossbeam_loom, ctxtree_shuttle))]
         None => unreachable!("a model brings its own timers"),
     }
 }
 
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 mod default {
     use super::Timers;
     use crate::sync::{Cached, Swap};

@@ -115,7 +115,7 @@ impl Engine for ThreadDriver {
         true
     }
 
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     fn is_system_time(&self) -> bool {
         true
     }

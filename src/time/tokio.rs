@@ -74,7 +74,7 @@ impl Engine for TokioDriver {
         true
     }
 
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     fn is_system_time(&self) -> bool {
         // Time that was ever paused lies before the system's, or ahead of it.
         let before = Instant::now();

@@ -47,7 +47,7 @@ pub(crate) struct Timer {
 
 kept!(Timer);
 
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 const _: () = assert!(size_of::<Timer>() <= 64);
 
 /// What became of a timer that was taken from the stack of requests.

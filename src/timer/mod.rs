@@ -110,7 +110,7 @@ pub(crate) trait Engine: Send + Sync {
     }
 
     /// Whether `now` is the system's: then waits need no timer.
-    #[cfg(not(crossbeam_loom))]
+    #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
     fn is_system_time(&self) -> bool {
         false
     }

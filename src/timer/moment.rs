@@ -91,7 +91,7 @@ impl Moment {
     }
 }
 
-#[cfg(all(test, not(crossbeam_loom)))]
+#[cfg(all(test, not(any(crossbeam_loom, ctxtree_shuttle))))]
 mod tests {
     use super::*;
 

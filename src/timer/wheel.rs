@@ -71,7 +71,7 @@
 //! the time that passes. A level is 1 KiB, allocated at its first use and kept.
 
 mod ring;
-#[cfg(all(test, not(crossbeam_loom)))]
+#[cfg(all(test, not(any(crossbeam_loom, ctxtree_shuttle))))]
 mod tests;
 
 pub(crate) use ring::Ring;

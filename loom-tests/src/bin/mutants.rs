@@ -12,20 +12,21 @@
 //! |---|---|
 //! | `mutants` | plants each bug of the list, and requires its model to fail |
 //! | `mutants BUG` | the same for one bug, showing how the model fails |
+//! | `mutants --plant BUG MODEL` | plants one bug, and runs one model; also under shuttle, where `histories` is a model, too |
 //! | `mutants --find` | runs every model unharmed for the bugs it could have, looks for a model for each that has none, and rewrites the list |
 
-#[cfg(not(crossbeam_loom))]
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 fn main() {
     eprintln!("mutants: build with --cfg crossbeam_loom; `cargo mutants-gate` does");
     std::process::exit(2);
 }
 
-#[cfg(crossbeam_loom)]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle))]
 fn main() {
     gate::main();
 }
 
-#[cfg(crossbeam_loom)]
+#[cfg(any(crossbeam_loom, ctxtree_shuttle))]
 mod gate {
     use ctxtree::model::harness::Bug;
     use loom_tests::{Model, bugs, models, run};
@@ -110,6 +111,13 @@ mod gate {
     fn plant(bug: &str, name: &str) {
         let planted = Bug::parse(bug).expect("a bug of the list");
         planted.plant();
+        #[cfg(ctxtree_shuttle)]
+        if name == "histories" {
+            let schedules = loom_tests::schedules::wanted(100_000);
+            let ran = loom_tests::histories::explore(loom_tests::Epochs::Kept, schedules);
+            println!("survived {bug} {name}: {ran} executions");
+            return;
+        }
         let outcome = run(model(name));
         if planted.is_borne() {
             assert!(Bug::seen().contains(&planted), "{name} never meets {bug}");

@@ -1,9 +1,10 @@
-//! Loom's atomics with a schedule point, a life check and the seeded bug in
+//! The engine's atomics with a schedule point, a life check and the seeded bug in
 //! front of each operation.
 
 use super::super::seed;
 use super::super::site::Site;
-use super::{memory, schedule_point};
+use super::engine::{self, schedule_point};
+use super::memory;
 use std::sync::atomic::Ordering;
 
 macro_rules! before {
@@ -14,13 +15,13 @@ macro_rules! before {
 }
 
 macro_rules! integer {
-    ($name:ident, $loom:ident, $int:ty) => {
-        pub(crate) struct $name(loom::sync::atomic::$loom);
+    ($name:ident, $int:ty) => {
+        pub(crate) struct $name(engine::$name);
 
         #[allow(dead_code, reason = "each width uses the operations it needs")]
         impl $name {
             pub(crate) fn new(value: $int) -> Self {
-                Self(loom::sync::atomic::$loom::new(value))
+                Self(engine::$name::new(value))
             }
 
             pub(crate) fn load(&self, order: Ordering, site: Site) -> $int {
@@ -99,14 +100,14 @@ macro_rules! integer {
     };
 }
 
-integer!(AtomicUsize, AtomicUsize, usize);
-integer!(AtomicU32, AtomicU32, u32);
+integer!(AtomicUsize, usize);
+integer!(AtomicU32, u32);
 
-pub(crate) struct AtomicPtr<T>(loom::sync::atomic::AtomicPtr<T>);
+pub(crate) struct AtomicPtr<T>(engine::AtomicPtr<T>);
 
 impl<T> AtomicPtr<T> {
     pub(crate) fn new(value: *mut T) -> Self {
-        Self(loom::sync::atomic::AtomicPtr::new(value))
+        Self(engine::AtomicPtr::new(value))
     }
 
     pub(crate) fn load(&self, order: Ordering, site: Site) -> *mut T {

@@ -1,13 +1,14 @@
-//! Plain memory whose accesses loom orders.
+//! Plain memory whose accesses the engine orders.
 
+use super::engine::{self, AtomicUsize};
 use super::memory;
 use std::sync::atomic::Ordering;
 
-pub(crate) struct Cell<T>(loom::cell::UnsafeCell<T>);
+pub(crate) struct Cell<T>(engine::UnsafeCell<T>);
 
 impl<T: Copy> Cell<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(loom::cell::UnsafeCell::new(value))
+        Self(engine::UnsafeCell::new(value))
     }
 
     /// # Safety
@@ -31,14 +32,14 @@ impl<T: Copy> Cell<T> {
 
 /// Something that threads take turns with; loom checks the turns.
 pub(crate) struct Turn<T> {
-    turns: loom::cell::UnsafeCell<()>,
+    turns: engine::UnsafeCell<()>,
     value: std::cell::UnsafeCell<T>,
 }
 
 impl<T> Turn<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
-            turns: loom::cell::UnsafeCell::new(()),
+            turns: engine::UnsafeCell::new(()),
             value: std::cell::UnsafeCell::new(value),
         }
     }
@@ -55,14 +56,14 @@ impl<T> Turn<T> {
 }
 
 /// A place that one thread writes before another reads it.
-pub(crate) struct Witness(loom::cell::UnsafeCell<()>);
+pub(crate) struct Witness(engine::UnsafeCell<()>);
 
 // SAFETY: it holds nothing; loom's cell is there to fail unordered uses.
 unsafe impl Sync for Witness {}
 
 impl Witness {
     pub(crate) fn new() -> Self {
-        Self(loom::cell::UnsafeCell::new(()))
+        Self(engine::UnsafeCell::new(()))
     }
 
     pub(crate) fn set(&self) {
@@ -77,7 +78,7 @@ impl Witness {
 /// What was done before one operation, and must be seen after another, however
 /// many do either: a count that only an order keeps from being read too low.
 pub(crate) struct Trace {
-    count: loom::sync::atomic::AtomicUsize,
+    count: AtomicUsize,
     /// What the operations have come to so far, outside what is explored.
     truth: std::sync::atomic::AtomicUsize,
 }
@@ -85,7 +86,7 @@ pub(crate) struct Trace {
 impl Trace {
     pub(crate) fn new() -> Self {
         Self {
-            count: loom::sync::atomic::AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
             truth: std::sync::atomic::AtomicUsize::new(0),
         }
     }

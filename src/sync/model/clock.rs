@@ -3,15 +3,16 @@
 //! No part of what is explored: what is read and written here orders nothing,
 //! and no thread is switched in the middle.
 
+use super::engine::{self, thread};
 use std::cell::{Cell, RefCell};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 thread_local! {
-    // All of loom's threads run on one thread of the system.
+    // All of the model's threads run on one thread of the system.
     static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     /// Who sleeps, and until when.
-    static SLEEPER: RefCell<Option<(Instant, loom::thread::Thread)>> = const { RefCell::new(None) };
+    static SLEEPER: RefCell<Option<(Instant, thread::Thread)>> = const { RefCell::new(None) };
 }
 
 pub(super) fn begin() {
@@ -39,7 +40,7 @@ pub(crate) fn has_come(until: Option<Instant>) -> bool {
     if until <= now() {
         return true;
     }
-    SLEEPER.set(Some((until, loom::thread::current())));
+    SLEEPER.set(Some((until, thread::current())));
     false
 }
 
@@ -48,7 +49,7 @@ pub(crate) fn pass(length: Duration) {
     PASSED.set(PASSED.get() + length);
     let due = SLEEPER.with_borrow_mut(|sleeper| sleeper.take_if(|(until, _)| *until <= now()));
     if let Some((_, sleeper)) = due {
-        super::schedule_point();
+        engine::schedule_point();
         sleeper.unpark();
     }
 }

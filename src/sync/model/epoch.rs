@@ -3,7 +3,7 @@
 //! - `Kept`: nothing that is deferred is freed before the execution ends. A pin
 //!   does nothing, and above all orders nothing: the real collector's fences
 //!   would stand in for orderings of our own that were left out.
-//! - `Focused`: the real crossbeam-epoch on loom's atomics, whose own
+//! - `Focused`: the real crossbeam-epoch on the engine's atomics, whose own
 //!   interleavings are left out: nearly all the explosion of states comes from
 //!   there.
 //! - `Full`: the real one, and everything it does.
@@ -11,6 +11,7 @@
 //! Each execution has a collector, and each pin a registration of its own.
 
 use super::super::Site;
+use super::engine;
 use super::recheck;
 use crossbeam_epoch::Collector;
 use std::cell::{Cell, RefCell};
@@ -28,7 +29,7 @@ pub enum Epochs {
 }
 
 thread_local! {
-    // All of loom's threads run on one thread of the system.
+    // All of the model's threads run on one thread of the system.
     static EPOCHS: Cell<Epochs> = const { Cell::new(Epochs::Kept) };
     static COLLECTOR: RefCell<Option<Collector>> = const { RefCell::new(None) };
     static KEPT: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
@@ -53,11 +54,15 @@ pub(super) fn begin(epochs: Epochs) {
 
 /// Frees all that was deferred.
 pub(super) fn end() {
-    for free in KEPT.take() {
-        free();
-    }
     let collector = COLLECTOR.with_borrow_mut(Option::take);
     focused(|| drop(collector));
+    // What is freed may be the last to keep something else, which is kept here
+    // as there is no collector any more.
+    while KEPT.with_borrow(|kept| !kept.is_empty()) {
+        for free in KEPT.take() {
+            free();
+        }
+    }
 }
 
 /// Runs `f`; unless the model wants it, without exploring what else could
@@ -65,13 +70,13 @@ pub(super) fn end() {
 fn focused<R>(f: impl FnOnce() -> R) -> R {
     let focus = EPOCHS.get() == Epochs::Focused;
     if focus && DEPTH.replace(DEPTH.get() + 1) == 0 {
-        loom::stop_exploring();
+        engine::stop_exploring();
     }
     let result = f();
     if focus {
         DEPTH.set(DEPTH.get() - 1);
         if DEPTH.get() == 0 {
-            loom::explore();
+            engine::explore();
         }
     }
     result
@@ -86,7 +91,7 @@ pub(crate) fn pin() -> Guard {
             // fence, which that processor makes as good as one and loom does
             // not: without this, a pin could be overlooked that no machine
             // overlooks. Meets the fence before the collector looks for pins.
-            loom::sync::atomic::fence(Ordering::SeqCst);
+            engine::fence(Ordering::SeqCst);
             guard
         })
     }))

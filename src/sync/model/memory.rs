@@ -10,6 +10,7 @@
 //! is poisoned instead: then a use of it is reported even where no facade type
 //! sees it, and with the place where it was made.
 
+use super::engine;
 use std::alloc::Layout;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,8 +21,10 @@ struct Object {
     layout: Layout,
     at: NonNull<u8>,
     freed: bool,
+    /// Its type.
+    what: &'static str,
     /// Read by each access, written by the free.
-    life: Rc<loom::cell::UnsafeCell<()>>,
+    life: Rc<engine::UnsafeCell<()>>,
 }
 
 #[cfg(crossbeam_sanitize)]
@@ -31,15 +34,16 @@ unsafe extern "C" {
 }
 
 thread_local! {
-    // All of loom's threads run on one thread of the system.
+    // All of the model's threads run on one thread of the system.
     static OBJECTS: RefCell<BTreeMap<usize, Object>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 pub(crate) fn alloc<T>(value: T) -> NonNull<T> {
+    const { assert!(size_of::<T>() != 0) };
     let layout = Layout::new::<T>()
         .align_to(16)
         .expect("16 is a power of two");
-    // SAFETY: loom's objects make every `T` larger than zero.
+    // SAFETY: the size is not zero.
     let at = unsafe { std::alloc::alloc(layout) };
     let at = NonNull::new(at.cast::<T>()).expect("a model has memory enough");
     // SAFETY: fresh memory of this layout.
@@ -48,7 +52,8 @@ pub(crate) fn alloc<T>(value: T) -> NonNull<T> {
         layout,
         at: at.cast(),
         freed: false,
-        life: Rc::new(loom::cell::UnsafeCell::new(())),
+        what: std::any::type_name::<T>(),
+        life: Rc::new(engine::UnsafeCell::new(())),
     };
     OBJECTS.with_borrow_mut(|objects| objects.insert(at.addr().get(), object));
     at
@@ -127,8 +132,10 @@ pub(super) fn touch(addr: usize) {
     }
 }
 
-pub(super) fn live() -> usize {
-    OBJECTS.with_borrow(|objects| objects.values().filter(|object| !object.freed).count())
+/// The types of those that are not freed.
+pub(super) fn live() -> Vec<&'static str> {
+    let live = |object: &&Object| !object.freed;
+    OBJECTS.with_borrow(|objects| objects.values().filter(live).map(|o| o.what).collect())
 }
 
 /// Gives the memory of an execution back, also after one that failed.

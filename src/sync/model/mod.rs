@@ -1,6 +1,6 @@
-//! The back end that loom explores.
+//! The back end whose interleavings are explored, by an [`engine`].
 //!
-//! Besides loom's own checks it adds three: a schedule point before every
+//! Besides the engine's own checks it adds three: a schedule point before every
 //! access (loom misses conflicts of a load followed by a compare-and-swap
 //! without one), the life of every heap object (an access that is not ordered
 //! before its free fails, whether or not this execution reached it too late),
@@ -9,6 +9,7 @@
 pub(crate) mod atomic;
 pub(crate) mod cell;
 pub(crate) mod clock;
+pub(crate) mod engine;
 pub(crate) mod epoch;
 pub(crate) mod memory;
 pub(crate) mod swap;
@@ -17,6 +18,8 @@ pub(crate) mod waker;
 
 pub(crate) use super::seed::recheck;
 
+use engine::thread;
+pub(crate) use engine::{local_flag, shared_static};
 use std::cell::{Cell as StdCell, RefCell};
 
 /// Sizes and thresholds, as small as the paths they guard allow.
@@ -31,16 +34,6 @@ pub(crate) mod limits {
     pub(crate) const LINGER: std::time::Duration = std::time::Duration::ZERO;
 }
 
-loom::lazy_static! {
-    static ref SCHEDULE: loom::sync::atomic::AtomicUsize =
-        loom::sync::atomic::AtomicUsize::new(0);
-}
-
-/// Lets loom switch threads here. Relaxed, so that it orders nothing.
-pub(super) fn schedule_point() {
-    SCHEDULE.fetch_add(0, std::sync::atomic::Ordering::Relaxed);
-}
-
 /// Starts a thread that nobody joins.
 pub(crate) fn spawn(
     _name: &str,
@@ -51,7 +44,7 @@ pub(crate) fn spawn(
         // Asked for where there is to be no thread only.
         return Err(std::io::ErrorKind::OutOfMemory.into());
     }
-    let thread = loom::thread::spawn(run);
+    let thread = thread::spawn(run);
     SPAWNED.with_borrow_mut(|spawned| spawned.push(thread));
     Ok(())
 }
@@ -65,7 +58,7 @@ pub(super) fn join_all() {
 
 /// Lets other threads run.
 pub(crate) fn yield_now() {
-    loom::thread::yield_now();
+    thread::yield_now();
 }
 
 pub(crate) fn lane_count() -> usize {
@@ -73,14 +66,14 @@ pub(crate) fn lane_count() -> usize {
 }
 
 thread_local! {
-    // All of loom's threads run on one thread of the system, so this is shared
+    // All of the model's threads run on one thread of the system, so this is shared
     // by them; `testing::begin` resets it for each execution.
     static NEXT_INDEX: StdCell<usize> = const { StdCell::new(0) };
-    static SPAWNED: RefCell<Vec<loom::thread::JoinHandle<()>>> = const { RefCell::new(Vec::new()) };
+    static SPAWNED: RefCell<Vec<thread::JoinHandle<()>>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(crate) fn thread_index() -> usize {
-    loom::thread_local! {
+    local_flag! {
         static INDEX: StdCell<usize> = StdCell::new(usize::MAX);
     }
     INDEX.with(|index| {
@@ -93,14 +86,6 @@ pub(crate) fn thread_index() -> usize {
 
 pub(crate) fn prefetch<T>(_at: *const T) {}
 
-/// A static whose initialiser runs once in each execution.
-macro_rules! shared_static {
-    ($(#[$attr:meta])* static $name:ident: $type:ty = $init:expr;) => {
-        loom::lazy_static! { $(#[$attr])* static ref $name: $type = $init; }
-    };
-}
-pub(crate) use shared_static;
-
 /// A function that is `const` wherever atomics can be made in a `const`.
 macro_rules! const_fn {
     ($(#[$attr:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty $body:block) => {
@@ -108,14 +93,6 @@ macro_rules! const_fn {
     };
 }
 pub(crate) use const_fn;
-
-/// A thread-local value.
-macro_rules! local_flag {
-    ($(#[$attr:meta])* static $name:ident: $type:ty = $init:expr;) => {
-        loom::thread_local! { $(#[$attr])* static $name: $type = $init; }
-    };
-}
-pub(crate) use local_flag;
 
 /// Nothing: see `memory::Kept`.
 macro_rules! kept {

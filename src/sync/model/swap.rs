@@ -1,7 +1,7 @@
 //! What is read often and replaced rarely. In a model a load may give what was
 //! there before, as long as no ordering says that it was replaced.
 
-use loom::sync::atomic::AtomicUsize;
+use super::engine::{self, AtomicUsize};
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::sync::{Arc, Mutex};
 
@@ -20,13 +20,13 @@ impl<T> Swap<T> {
     }
 
     pub(crate) fn load(&self) -> Option<Arc<T>> {
-        super::schedule_point();
+        engine::schedule_point();
         let now = self.now.load(Acquire);
         self.all.lock().expect("nobody panics here")[now].clone()
     }
 
     pub(crate) fn store(&self, value: Option<Arc<T>>) {
-        super::schedule_point();
+        engine::schedule_point();
         let mut all = self.all.lock().expect("nobody panics here");
         let new = all.len();
         all.push(value);

@@ -1,24 +1,25 @@
-//! Loom's model of a waker slot.
+//! A waker slot with the checks of memory.
 
-use super::{memory, schedule_point};
+use super::engine::{WakerSlot, schedule_point};
+use super::memory;
 use std::task::Waker;
 
-pub(crate) struct AtomicWaker(loom::future::AtomicWaker);
+pub(crate) struct AtomicWaker(WakerSlot);
 
 impl AtomicWaker {
     pub(crate) fn new() -> Self {
-        Self(loom::future::AtomicWaker::new())
+        Self(WakerSlot::new())
     }
 
     pub(crate) fn register(&self, waker: &Waker) {
         schedule_point();
         memory::touch(std::ptr::from_ref(self).addr());
-        self.0.register_by_ref(waker);
+        self.0.register(waker);
     }
 
     pub(crate) fn take(&self) -> Option<Waker> {
         schedule_point();
         memory::touch(std::ptr::from_ref(self).addr());
-        self.0.take_waker()
+        self.0.take()
     }
 }
