@@ -214,7 +214,8 @@ impl Context {
 impl CancelHandle {
     /// Moves the context's own deadline, to earlier or later, or gives it one.
     ///
-    /// False = the context was done already, and nothing is moved. It stays
+    /// False = the context was done already, and nothing is moved; or it has become
+    /// so by the time this returns, and then it does not matter. It stays
     /// bounded by the deadlines above it: a later one has no effect until they
     /// are moved, too. An instant that has come ends the context before this
     /// returns, by this thread.

@@ -91,7 +91,9 @@ impl ManualClock {
     ///
     /// May be called from a callback that it runs, and then does its part
     /// before it returns there. If several threads let time pass at once, each
-    /// fires what it finds, and the order is no longer defined.
+    /// fires what it finds, and the order is no longer defined. What another
+    /// thread arms or moves meanwhile, to a time within the step, may be left to
+    /// the next call.
     ///
     /// A step that would go beyond what the clock can tell ends there.
     ///

@@ -36,10 +36,10 @@ models! {
     cancel::cancel_vs_attach, 2, 2, Kept, "a child attached during a cancel is done (V5, T1)";
     cancel::cancel_with_cause_vs_attach, 2, 2, Kept, "and has the very same cause (V5)";
     cancel::cancel_vs_attach_with_collector, 2, 2, Full, "the same, with all that the collector does";
-    cancel::cancel_vs_two_attaches, 3, 2, Kept, "so are two from two threads (T1)";
+    cancel::cancel_vs_two_attaches, 3, 1, Kept, "so are two from two threads (T1)";
     cancel::cancel_vs_attach_below, 2, 2, Kept, "a grandchild attached during a cancel of the root is done (V3)";
     cancel::cancel_vs_cancel, 2, 2, Kept, "one wins, both return with the subtree marked (V3, T4)";
-    cancel::cancel_vs_cancel_vs_attach, 3, 2, Kept, "two cancels and an attach: the child is done whoever meets it (T1, T4)";
+    cancel::cancel_vs_cancel_vs_attach, 3, 1, Kept, "two cancels and an attach: the child is done whoever meets it (T1, T4)";
     cancel::cancel_vs_cancel_deep, 2, 2, Kept, "the same over two levels";
     cancel::cancel_vs_cancel_observed, 3, 1, Kept, "a third thread that sees a loser return sees all marked";
     cancel::cancel_vs_cancel_nested, 2, 2, Kept, "a cancel of the middle and one of the root: both return with the leaf marked";
@@ -47,7 +47,7 @@ models! {
     cancel::cancel_vs_poll_below, 2, 3, Kept, "who sees a child done sees the ancestor's cause (V1, V4)";
     cancel::cancel_vs_cancel_causes, 2, 2, Kept, "the first cause wins and is everybody's (V6)";
     cancel::split_vs_cancel, 3, 1, Kept, "children attached while the list is being split are all done (T1)";
-    cancel::split_vs_attach, 3, 2, Kept, "a list split by contention keeps every child";
+    cancel::split_vs_attach, 3, 1, Kept, "a list split by contention keeps every child";
     deadline::deadline_vs_cancel, 2, 2, Kept, "a deadline or a cancel decides reason and cause, not both (V6, P69)";
     deadline::deadline_vs_cancel_of_the_parent, 2, 2, Kept, "a deadline or the parent's cancel";
     deadline::deadline_vs_cancel_above_a_child, 2, 2, Kept, "who cancels meanwhile returns with all below marked (V3)";
@@ -93,9 +93,9 @@ models! {
     detach::handles_dropped_together, 3, 2, Kept, "three handles of one node dropped at once end it once (T7)";
     detach::last_handle_sees_the_child, 2, 3, Kept, "the last drop sees a child made through another handle (N1)";
     detach::orphan_vs_child_drop, 2, 3, Kept, "the parent's last handle and the child's go at once: both are freed (T7)";
-    detach::orphan_vs_two_child_drops, 3, 2, Kept, "the same with two children (L8)";
+    detach::orphan_vs_two_child_drops, 3, 1, Kept, "the same with two children (L8)";
     detach::orphan_cause_vs_child_read, 2, 3, Kept, "a cause goes after the last who can read it";
-    detach::orphan_two_lanes, 3, 2, Kept, "children in two lanes and the parent go at once (N2)";
+    detach::orphan_two_lanes, 3, 1, Kept, "children in two lanes and the parent go at once (N2)";
     detach::orphan_vs_cancel, 3, 1, Kept, "a middle node without handles still relays a cancel (V9)";
     detach::orphan_vs_cancel_focused, 3, 1, Focused, "the same, with the collector but not its interleavings";
     detach::orphan_chain, 2, 3, Kept, "the end of a leaf ends its orphaned ancestors (T7)";
