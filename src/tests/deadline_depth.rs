@@ -1,11 +1,11 @@
 //! Deadlines cost no stack and, unless they are moved, no time with depth.
 
-use super::tools::{HOUR, TICK, big, ms, on_clock, on_small_stack};
+use super::tools::{DEPTH, HOUR, TICK, big, ms, on_clock, on_small_stack};
 use crate::{CancelHandle, Context};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-const MANY: usize = 1_000_000;
+const MANY: usize = DEPTH;
 
 /// A chain of so many contexts, the root first.
 fn chain(top: &Context, below: impl Fn(&Context, usize) -> Context) -> Vec<Context> {

@@ -1,10 +1,10 @@
 //! Depth and width cost no stack.
 
-use super::tools::{Wakes, big, on_small_stack, peek, poll};
+use super::tools::{DEPTH, Wakes, big, on_small_stack, peek, poll};
 use crate::{CancelHandle, Context};
 use std::fmt::{self, Write};
 
-const MANY: usize = 1_000_000;
+const MANY: usize = DEPTH;
 
 fn root() -> (Context, CancelHandle) {
     Context::background().with_cancel()

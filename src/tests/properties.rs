@@ -2,8 +2,9 @@
 //! a test that can be pasted here.
 //!
 //! Always the same programs, so that a run can be trusted and repeated:
-//! `PROPERTIES_SEED=7` makes others, and `PROPERTIES_TIMES=100` a hundred times
-//! as many (a test is given a minute: `CTXTREE_TEST_PATIENCE=3600` gives more).
+//! `PROPERTIES_SEED=7` makes others, `PROPERTIES_TIMES=100` a hundred times as
+//! many (a test is given a minute: `CTXTREE_TEST_PATIENCE=3600` gives more), and
+//! `PROPERTIES_SHARE=50` one of fifty, for a build that is slow.
 //! `PROPERTIES_SHOW=1` prints each before it runs, for those that end the
 //! process.
 
@@ -23,7 +24,7 @@ fn setting(name: &str, default: u32) -> u32 {
 fn check(test: &'static str, cases: u32, op: fn() -> BoxedStrategy<Op>) {
     alone(test, move || {
         let config = Config {
-            cases: cases * setting("PROPERTIES_TIMES", 1),
+            cases: cases * setting("PROPERTIES_TIMES", 1) / setting("PROPERTIES_SHARE", 1),
             failure_persistence: None,
             // In milliseconds: a test is given a minute.
             max_shrink_time: 20_000,

@@ -1,6 +1,6 @@
 //! The live tree, looked at.
 
-use super::tools::{Wakes, big, on_small_stack, poll, start};
+use super::tools::{DEPTH, Wakes, big, on_small_stack, poll, start};
 use crate::tree::{Kind, Node, Snapshot, State};
 use crate::{CancelHandle, CancelSource, Cause, Context, Id, Key, Reason, model};
 use std::collections::{HashMap, HashSet};
@@ -434,7 +434,7 @@ impl Write for Sink {
 // V8, V23: depth costs no stack, and printing is linear.
 #[test]
 fn a_deep_chain_is_shown_on_a_small_stack() {
-    const MANY: usize = 1_000_000;
+    const MANY: usize = DEPTH;
     let _one_by_one = big();
     on_small_stack(|| {
         let (top, stop) = root();
@@ -467,7 +467,7 @@ fn a_deep_chain_is_shown_on_a_small_stack() {
 // V8: wide.
 #[test]
 fn a_million_children_are_shown() {
-    const MANY: usize = 1_000_000;
+    const MANY: usize = DEPTH;
     let _one_by_one = big();
     on_small_stack(|| {
         let (top, _stop) = root();

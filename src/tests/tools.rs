@@ -288,6 +288,14 @@ pub(super) fn big() -> MutexGuard<'static, ()> {
     BIG.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How deep is deep, and how many are many. A sanitizer, which is slow, finds
+/// nothing in the rest that it has not found before.
+pub(super) const DEPTH: usize = if cfg!(crossbeam_sanitize) {
+    50_000
+} else {
+    1_000_000
+};
+
 const CHILD: &str = "CTXTREE_TEST_ALONE";
 
 /// Whether this process was started by [`run_alone`] for `test`.

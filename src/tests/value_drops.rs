@@ -1,6 +1,6 @@
 //! Values: how long they live, and what their drop may do.
 
-use super::tools::{Drops, OnDrop, big, in_time, message, on_small_stack, once, start};
+use super::tools::{DEPTH, Drops, OnDrop, big, in_time, message, on_small_stack, once, start};
 use crate::{CancelHandle, Context, Key, model};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Barrier};
@@ -74,7 +74,7 @@ fn a_long_chain_of_values_is_dropped_on_a_small_stack() {
     on_small_stack(|| {
         let drops = Drops::default();
         let mut last = None;
-        for number in 0..1_000_000 {
+        for number in 0..DEPTH {
             let holds = Holds(last.take(), drops.clone());
             last = Some(match number % 3 {
                 0 => root().0.with_value(holds),
@@ -83,7 +83,7 @@ fn a_long_chain_of_values_is_dropped_on_a_small_stack() {
             });
         }
         drop(last);
-        assert_eq!(drops.count(), 1_000_000);
+        assert_eq!(drops.count(), DEPTH);
     });
 }
 
