@@ -50,10 +50,21 @@ pub(crate) unsafe fn free<T>(at: NonNull<T>) {
     #[cfg(feature = "internal-model")]
     // Relaxed: a statistic.
     LIVE.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    // Goes also if the value's drop panics.
+    let _memory = Memory(at);
     // SAFETY: the caller gives the value up.
     unsafe { at.drop_in_place() };
-    // SAFETY: and the memory.
-    unsafe { give_back(at) };
+}
+
+/// Memory from [`alloc`] whose value is gone.
+struct Memory<T>(NonNull<T>);
+
+impl<T> Drop for Memory<T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: ours, as whoever made this gave it up.
+        unsafe { give_back(self.0) };
+    }
 }
 
 /// Gives memory without a value back to the allocator.
@@ -92,6 +103,7 @@ pub(crate) unsafe fn free_kept<T: Kept>(at: NonNull<T>) {
     #[cfg(feature = "internal-model")]
     // Relaxed: a statistic.
     LIVE.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    let memory = Memory(at);
     // SAFETY: the caller gives the value up.
     unsafe { at.drop_in_place() };
     let kept = T::stash().try_with(|stash| {
@@ -99,9 +111,8 @@ pub(crate) unsafe fn free_kept<T: Kept>(at: NonNull<T>) {
         unsafe { stash.push(at) }
     });
     // A thread past its thread-locals keeps nothing.
-    if kept != Ok(true) {
-        // SAFETY: not kept, so still ours.
-        unsafe { give_back(at) };
+    if kept == Ok(true) {
+        std::mem::forget(memory);
     }
 }
 

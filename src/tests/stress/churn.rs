@@ -9,7 +9,8 @@ use super::heap::{SLACK, live};
 use super::tools::{HOUR, ms, pick, root};
 use super::watchdog::{Watch, alone};
 use ctxtree::time::ManualClock;
-use ctxtree::{Context, Stop};
+use ctxtree::{Cause, Context, Stop};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 use std::task::Waker;
 
@@ -66,6 +67,37 @@ fn timeouts(parent: &Context, i: usize) {
         let now = ctx.deadline().unwrap() - HOUR;
         handle.set_deadline(now);
     }
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        // Without a word on the standard error.
+        std::panic::resume_unwind(Box::new("bomb"));
+    }
+}
+
+impl std::fmt::Debug for Bomb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bomb")
+    }
+}
+
+impl std::fmt::Display for Bomb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("bomb")
+    }
+}
+
+impl std::error::Error for Bomb {}
+
+/// A cause and a value whose drops panic.
+fn bombs(parent: &Context, _: usize) {
+    let (ctx, handle) = parent.with_value(Bomb).with_cancel();
+    handle.cancel_with(Cause::new(Bomb));
+    let gone = catch_unwind(AssertUnwindSafe(|| drop((ctx, handle))));
+    assert!(gone.is_err(), "it panics");
 }
 
 /// So many steps, shared out among so many threads.
@@ -140,4 +172,10 @@ fn millions_of_deadlines_come_and_go() {
         stays_flat(watch, parent, pick(2_000_000, 60_000), timeouts);
         assert_eq!(clock.outstanding(), 0);
     });
+}
+
+// V14, V9: what a drop that panics lay in is freed all the same.
+#[test]
+fn drops_that_panic_leave_nothing() {
+    alone(|watch| stays_flat(watch, root().0, pick(1_000_000, 20_000), bombs));
 }
