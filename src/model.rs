@@ -144,6 +144,11 @@ pub mod harness {
         testing::begin(epochs);
     }
 
+    /// What the execution has done so far, once.
+    pub fn take_schedule() -> Option<String> {
+        testing::take_schedule()
+    }
+
     /// Lets time pass for timer threads.
     pub fn pass(length: std::time::Duration) {
         testing::pass(length);

@@ -44,6 +44,7 @@ fn run_all(model: &Model) -> usize {
     let counted = executions.clone();
     let body = model.body;
     let epochs = model.epochs.into();
+    show_schedules();
     let mut loom = loom::model::Builder::new();
     loom.preemption_bound = bound(model);
     loom.max_branches = 20_000;
@@ -54,6 +55,21 @@ fn run_all(model: &Model) -> usize {
         harness::end();
     });
     executions.load(Ordering::Relaxed)
+}
+
+/// From now on, whoever panics in a model shows what led there.
+#[cfg(crossbeam_loom)]
+fn show_schedules() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            before(panic);
+            if let Some(schedule) = ctxtree::model::harness::take_schedule() {
+                eprintln!("{schedule}");
+            }
+        }));
+    });
 }
 
 #[cfg(any(crossbeam_loom, ctxtree_shuttle))]

@@ -4,12 +4,13 @@
 use super::super::seed;
 use super::super::site::Site;
 use super::engine::{self, schedule_point};
-use super::memory;
+use super::{memory, schedule};
 use std::sync::atomic::Ordering;
 
 macro_rules! before {
-    ($self:ident) => {
+    ($self:ident, $site:ident, $what:literal) => {
         schedule_point();
+        schedule::step($site, $what);
         memory::touch(std::ptr::from_ref($self).addr());
     };
 }
@@ -25,42 +26,42 @@ macro_rules! integer {
             }
 
             pub(crate) fn load(&self, order: Ordering, site: Site) -> $int {
-                before!(self);
+                before!(self, site, "load");
                 self.0.load(seed::order(order, site))
             }
 
             pub(crate) fn store(&self, value: $int, order: Ordering, site: Site) {
-                before!(self);
+                before!(self, site, "store");
                 self.0.store(value, seed::order(order, site));
             }
 
             pub(crate) fn swap(&self, value: $int, order: Ordering, site: Site) -> $int {
-                before!(self);
+                before!(self, site, "swap");
                 self.0.swap(value, seed::order(order, site))
             }
 
             pub(crate) fn fetch_add(&self, value: $int, order: Ordering, site: Site) -> $int {
-                before!(self);
+                before!(self, site, "fetch_add");
                 self.0.fetch_add(value, seed::order(order, site))
             }
 
             pub(crate) fn fetch_sub(&self, value: $int, order: Ordering, site: Site) -> $int {
-                before!(self);
+                before!(self, site, "fetch_sub");
                 self.0.fetch_sub(value, seed::order(order, site))
             }
 
             pub(crate) fn fetch_or(&self, value: $int, order: Ordering, site: Site) -> $int {
-                before!(self);
+                before!(self, site, "fetch_or");
                 self.0.fetch_or(value, seed::order(order, site))
             }
 
             pub(crate) fn fetch_max(&self, value: $int, order: Ordering, site: Site) -> $int {
-                before!(self);
+                before!(self, site, "fetch_max");
                 self.0.fetch_max(value, seed::order(order, site))
             }
 
             pub(crate) fn read_in_order(&self, order: Ordering, site: Site) -> $int {
-                before!(self);
+                before!(self, site, "read_in_order");
                 if seed::plain_read(site) {
                     return self.0.load(Ordering::Acquire);
                 }
@@ -75,7 +76,7 @@ macro_rules! integer {
                 failure: Ordering,
                 site: Site,
             ) -> Result<$int, $int> {
-                before!(self);
+                before!(self, site, "compare_exchange");
                 let success = seed::order(success, site);
                 let failure = seed::failure(failure, site);
                 self.0.compare_exchange(current, new, success, failure)
@@ -91,7 +92,7 @@ macro_rules! integer {
                 site: Site,
             ) -> Result<$int, $int> {
                 if seed::spurious(site) {
-                    before!(self);
+                    before!(self, site, "compare_exchange_weak fails");
                     return Err(self.0.load(seed::failure(failure, site)));
                 }
                 self.compare_exchange(current, new, success, failure, site)
@@ -111,22 +112,22 @@ impl<T> AtomicPtr<T> {
     }
 
     pub(crate) fn load(&self, order: Ordering, site: Site) -> *mut T {
-        before!(self);
+        before!(self, site, "load");
         self.0.load(seed::order(order, site))
     }
 
     pub(crate) fn store(&self, value: *mut T, order: Ordering, site: Site) {
-        before!(self);
+        before!(self, site, "store");
         self.0.store(value, seed::order(order, site));
     }
 
     pub(crate) fn swap(&self, value: *mut T, order: Ordering, site: Site) -> *mut T {
-        before!(self);
+        before!(self, site, "swap");
         self.0.swap(value, seed::order(order, site))
     }
 
     pub(crate) fn read_in_order(&self, order: Ordering, site: Site) -> *mut T {
-        before!(self);
+        before!(self, site, "read_in_order");
         if seed::plain_read(site) {
             return self.0.load(Ordering::Acquire);
         }
@@ -146,7 +147,7 @@ impl<T> AtomicPtr<T> {
         failure: Ordering,
         site: Site,
     ) -> Result<*mut T, *mut T> {
-        before!(self);
+        before!(self, site, "compare_exchange");
         let success = seed::order(success, site);
         let failure = seed::failure(failure, site);
         self.0.compare_exchange(current, new, success, failure)
@@ -161,7 +162,7 @@ impl<T> AtomicPtr<T> {
         site: Site,
     ) -> Result<*mut T, *mut T> {
         if seed::spurious(site) {
-            before!(self);
+            before!(self, site, "compare_exchange_weak fails");
             return Err(self.0.load(seed::failure(failure, site)));
         }
         self.compare_exchange(current, new, success, failure, site)

@@ -12,6 +12,7 @@ pub(crate) mod clock;
 pub(crate) mod engine;
 pub(crate) mod epoch;
 pub(crate) mod memory;
+mod schedule;
 pub(crate) mod swap;
 pub(crate) mod testing;
 pub(crate) mod waker;

@@ -2,11 +2,13 @@
 
 use super::super::seed;
 pub use super::epoch::Epochs;
-use super::{NEXT_INDEX, epoch, memory};
+pub(crate) use super::schedule::take as take_schedule;
+use super::{NEXT_INDEX, epoch, memory, schedule};
 
 /// Starts an execution on these epochs.
 pub(crate) fn begin(epochs: Epochs) {
     memory::reset();
+    schedule::begin();
     seed::begin();
     NEXT_INDEX.set(0);
     super::clock::begin();
