@@ -3,10 +3,11 @@
 //! # How it works
 //!
 //! Every node below gets the note MOVED, and its timer is armed if it is not;
-//! then the start gets SPREAD. The walk is a `tour`. It leaves a node's note before it looks at the heads of its lanes,
-//! by a read-modify-write: a child that is not met is pushed later, and sees the
-//! note (M1). The constructor of that child looks for it after the push, leaves
-//! it on the child, and arms the child's timer.
+//! then the start gets SPREAD. The walk is a `tour`. It leaves a node's note
+//! before it looks at the heads of its lanes, by a read-modify-write: a child
+//! that is not met is pushed later, and sees the note (M1). The constructor of
+//! that child looks for it after the push, leaves it on the child, and arms the
+//! child's timer.
 //!
 //! Shields are passed by, as no deadline goes through, and so are stubs: a link
 //! takes over the cancels of its other parents, not their deadlines.
