@@ -5,10 +5,12 @@
 
 #![cfg(feature = "internal-model")]
 
-use super::tools::{Random, Wakes, alone, assert_nothing_left, in_time, peek, poll, start};
+use super::tools::{
+    Body, Random, Wakes, alone, assert_nothing_left, at_once, in_time, peek, poll, start,
+};
 use crate::{CancelHandle, Context, model};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 fn root() -> (Context, CancelHandle) {
@@ -220,7 +222,7 @@ fn races_of_waits_for_idle_leave_nothing_behind() {
                 let (child, _) = ctx.with_cancel();
                 let (below, _) = child.with_cancel();
                 let (mine, yours) = (ctx.clone(), ctx.clone());
-                let bodies: [Box<dyn FnOnce() + Send>; 4] = [
+                let bodies: Vec<Body> = vec![
                     Box::new(move || drop((child, below))),
                     Box::new(move || {
                         if round % 3 == 0 {
@@ -239,15 +241,7 @@ fn races_of_waits_for_idle_leave_nothing_behind() {
                         assert!(yours.wait_idle(None));
                     }),
                 ];
-                let barrier = Arc::new(Barrier::new(4));
-                let threads = bodies.map(|body| {
-                    let barrier = barrier.clone();
-                    start(move || {
-                        barrier.wait();
-                        body();
-                    })
-                });
-                threads.into_iter().for_each(|t| t.join().unwrap());
+                at_once(bodies);
                 assert!(ctx.wait_idle(Some(Duration::ZERO)));
                 drop(ctx);
                 if round % 100 == 0 {

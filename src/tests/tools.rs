@@ -8,7 +8,7 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{self, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread::{self, Builder, ThreadId};
 use std::time::{Duration, Instant};
@@ -295,6 +295,23 @@ pub(super) fn start<T: Send + 'static>(
     f: impl FnOnce() -> T + Send + 'static,
 ) -> thread::JoinHandle<T> {
     thread::spawn(f)
+}
+
+/// What a thread of [`at_once`] does.
+pub(super) type Body<T = ()> = Box<dyn FnOnce() -> T + Send>;
+
+/// Runs all at once, each on a thread of its own, and returns what they did.
+pub(super) fn at_once<T: Send + 'static>(bodies: Vec<Body<T>>) -> Vec<T> {
+    let barrier = Arc::new(Barrier::new(bodies.len()));
+    let run = |body: Body<T>| {
+        let barrier = barrier.clone();
+        start(move || {
+            barrier.wait();
+            body()
+        })
+    };
+    let threads: Vec<_> = bodies.into_iter().map(run).collect();
+    threads.into_iter().map(|t| t.join().unwrap()).collect()
 }
 
 /// Held by tests that need much memory, so that they come one by one.
