@@ -168,7 +168,7 @@ fn threads_that_start_threads_are_all_joined() {
         });
     }
     in_time(|| {
-        for _ in 0..20 {
+        for _ in 0..5 {
             let ended = AtomicUsize::new(0);
             let done = Context::background().scope(|scope| {
                 descend(scope, 49, &ended);
