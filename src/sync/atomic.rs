@@ -82,7 +82,7 @@ macro_rules! operations {
 }
 
 macro_rules! integer {
-    ($name:ident, $int:ty) => {
+    ($name:ident, $int:ty, $($fetch:ident),*) => {
         /// An atomic integer.
         #[repr(transparent)]
         pub(crate) struct $name(raw::$name);
@@ -91,29 +91,13 @@ macro_rules! integer {
         impl $name {
             operations!(raw::$name, $int);
 
-            #[inline(always)]
-            pub(crate) fn fetch_add(&self, value: $int, order: Ordering, site: Site) -> $int {
-                before(self, site, "fetch_add");
-                self.0.fetch_add(value, seed::order(order, site))
-            }
-
-            #[inline(always)]
-            pub(crate) fn fetch_sub(&self, value: $int, order: Ordering, site: Site) -> $int {
-                before(self, site, "fetch_sub");
-                self.0.fetch_sub(value, seed::order(order, site))
-            }
-
-            #[inline(always)]
-            pub(crate) fn fetch_or(&self, value: $int, order: Ordering, site: Site) -> $int {
-                before(self, site, "fetch_or");
-                self.0.fetch_or(value, seed::order(order, site))
-            }
-
-            #[inline(always)]
-            pub(crate) fn fetch_max(&self, value: $int, order: Ordering, site: Site) -> $int {
-                before(self, site, "fetch_max");
-                self.0.fetch_max(value, seed::order(order, site))
-            }
+            $(
+                #[inline(always)]
+                pub(crate) fn $fetch(&self, value: $int, order: Ordering, site: Site) -> $int {
+                    before(self, site, stringify!($fetch));
+                    self.0.$fetch(value, seed::order(order, site))
+                }
+            )*
 
             #[inline(always)]
             fn reread(&self, order: Ordering) -> $int {
@@ -123,8 +107,15 @@ macro_rules! integer {
     };
 }
 
-integer!(AtomicUsize, usize);
-integer!(AtomicU32, u32);
+integer!(
+    AtomicUsize,
+    usize,
+    fetch_add,
+    fetch_sub,
+    fetch_or,
+    fetch_max
+);
+integer!(AtomicU32, u32, fetch_add, fetch_sub, fetch_or, fetch_max);
 
 /// An atomic pointer.
 #[repr(transparent)]

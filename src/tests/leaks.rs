@@ -52,7 +52,9 @@ extern "C" fn at_the_end() {
         );
         if left.len() > 1 {
             // Has their thread find that nothing is left.
-            timers.iter().for_each(|timers| drop(timers.run()));
+            for timers in &timers {
+                timers.run();
+            }
         }
         thread::sleep(Duration::from_millis(50));
     }

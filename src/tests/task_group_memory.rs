@@ -235,21 +235,10 @@ fn races_of_groups_leave_nothing_behind() {
                     std::thread::yield_now();
                 }
                 if round % 50 == 49 {
-                    assert_nothing_left_in_time();
+                    assert_nothing_left();
                 }
             }
-            assert_nothing_left_in_time();
+            assert_nothing_left();
         },
     );
-}
-
-/// As `assert_nothing_left`, for objects that other threads are still dropping.
-fn assert_nothing_left_in_time() {
-    let mut patience = 0;
-    while model::live_objects() != 0 && patience < 1_000 {
-        model::collect();
-        std::thread::sleep(super::tools::ms(1));
-        patience += 1;
-    }
-    assert_eq!(model::live_objects(), 0);
 }
