@@ -9,6 +9,7 @@
 //!
 //! Models: `failures_vs_failures`, `failure_vs_join`, `forgotten_group_vs_failure`.
 
+use crate::payload;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicPtr, Site, memory};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -98,13 +99,42 @@ impl<T> Drop for Failures<T> {
                 Err(panic) if first.is_none() && !std::thread::panicking() => {
                     first = Some(panic);
                 }
-                // Its own drop may panic, too.
-                Err(panic) => std::mem::forget(panic),
+                Err(panic) => payload::forget(panic),
                 Ok(()) => {}
             }
         }
         if let Some(panic) = first {
             resume_unwind(panic);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::panic_any;
+    use std::sync::Arc;
+
+    /// Panics when dropped, with something to be dropped.
+    struct Bomb(Arc<()>);
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic_any(self.0.clone());
+        }
+    }
+
+    #[test]
+    fn what_panics_when_dropped_stops_no_other_and_is_not_kept() {
+        let held = Arc::new(());
+        let failures = Failures::new();
+        for _ in 0..3 {
+            let first = failures.push(Bomb(held.clone()));
+            assert_eq!(first.is_some(), failures.iter().count() == 1);
+        }
+        let panic = catch_unwind(AssertUnwindSafe(|| drop(failures))).unwrap_err();
+        assert!(panic.is::<Arc<()>>());
+        drop(panic);
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

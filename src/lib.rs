@@ -23,6 +23,7 @@ mod list;
 #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 mod monitor;
 mod node;
+mod payload;
 mod places;
 mod protocol;
 mod registration;

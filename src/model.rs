@@ -32,6 +32,12 @@ pub fn collect() {
     crate::sync::testing::collect();
 }
 
+/// The default timers, and those that were before.
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
+pub fn default_timers() -> Vec<crate::time::Timers> {
+    crate::time::all_defaults()
+}
+
 /// Timers whose thread cannot be started.
 pub fn timers_without_thread() -> crate::time::Timers {
     crate::time::Timers::without_thread()

@@ -319,6 +319,7 @@ impl<N> AtomicState<N> {
 #[cfg(all(test, not(any(crossbeam_loom, ctxtree_shuttle))))]
 mod tests {
     use super::*;
+    use std::sync::OnceLock;
 
     /// Stands for a node; records and nodes lie at multiples of 16.
     #[repr(align(16))]
@@ -355,7 +356,8 @@ mod tests {
         let here = Location::caller();
         let places = [*here, *here];
         assert_eq!(size_of::<Location<'static>>() % 16, 8, "both parities");
-        let places: &'static [Location<'static>; 2] = Box::leak(Box::new(places));
+        static PLACES: OnceLock<[Location<'static>; 2]> = OnceLock::new();
+        let places = PLACES.get_or_init(|| places);
         for place in places {
             for word in [Word::<Named>::plain(place), Word::plain(place).settled()] {
                 assert_eq!(word.own_reason(), Some(Reason::Cancelled));

@@ -17,7 +17,8 @@ use crate::context::Context;
 use crate::error::{Cause, Finished};
 use crate::failures::Failures;
 use crate::handle::CancelHandle;
-use crate::protocol::{NodeRef, Panics, panic_text};
+use crate::payload;
+use crate::protocol::{NodeRef, Panics};
 use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
@@ -68,7 +69,7 @@ impl Error for Reason {}
 
 impl Panic {
     fn new(task: &str, payload: Box<dyn Any + Send>) -> Panic {
-        let message = match panic_text(&*payload) {
+        let message = match payload::text(&*payload) {
             Some(text) => format!("{task} panicked: {text}"),
             None => format!("{task} panicked"),
         };

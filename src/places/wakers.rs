@@ -2,6 +2,7 @@
 //! wakers to drop. All of it is the user's code.
 
 use super::queued::{Granted, Queued};
+use crate::payload::forget;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null_mut};
@@ -108,13 +109,6 @@ impl Wakers {
             Some(panic) => resume_unwind(panic),
             None => {}
         }
-    }
-}
-
-/// Drops a panic's payload, whose drop may panic too.
-fn forget(panic: Box<dyn Any + Send>) {
-    if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        std::mem::forget(next);
     }
 }
 

@@ -10,6 +10,7 @@
 
 use super::release;
 use crate::node::{Knots, Node};
+use crate::payload::forget;
 use crate::state::OwnedRecord;
 use crate::sync::local_flag;
 use crate::wait_cell::{Chain, Prevented};
@@ -215,19 +216,5 @@ impl Panics {
                 resume_unwind(panic);
             }
         }
-    }
-}
-
-/// What a panic says, if its payload is a text.
-pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
-    let fixed = payload.downcast_ref::<&'static str>().copied();
-    fixed.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-}
-
-/// Drops a panic's payload, which may itself panic, and so on.
-pub(crate) fn forget(panic: Box<dyn Any + Send>) {
-    if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        // A payload whose drop panics twice over gets no third chance.
-        std::mem::forget(next);
     }
 }

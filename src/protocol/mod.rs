@@ -90,7 +90,7 @@ mod wait;
 pub(crate) use ask::Label;
 pub(crate) use callback::Registered;
 pub(crate) use deadline::Planned;
-pub(crate) use dispose::{Panics, forget as forget_panic, panic_text};
+pub(crate) use dispose::Panics;
 pub(crate) use expire::{Next, Thrown, run_once};
 pub(crate) use idle::IdleWait;
 pub(crate) use snapshot::Row;

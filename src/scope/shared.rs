@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::context::Context;
 use crate::error::{Cause, Finished};
-use crate::protocol::{forget_panic, panic_text};
+use crate::payload;
 
 type Payload = Box<dyn Any + Send>;
 
@@ -88,7 +88,7 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
             *first = Some(panic);
         } else {
             drop(first);
-            forget_panic(panic);
+            payload::forget(panic);
         }
     }
 
@@ -122,7 +122,7 @@ impl<E: Error + Send + Sync + Clone + 'static> Shared<E> {
 
 fn drop_quietly<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        forget_panic(panic);
+        payload::forget(panic);
     }
 }
 
@@ -141,6 +141,6 @@ struct Said<'a>(&'a (dyn Any + Send));
 
 impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        panic_text(self.0).map_or(Ok(()), |text| write!(f, ": {text}"))
+        payload::text(self.0).map_or(Ok(()), |text| write!(f, ": {text}"))
     }
 }

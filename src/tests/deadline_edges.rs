@@ -4,6 +4,7 @@ use super::fake_driver::FakeDriver;
 use super::tools::{Drops, alone, cause_on_drop, ms};
 use crate::Context;
 use crate::time::{Driver, ManualClock, Timers, set_default_driver};
+use std::panic::panic_any;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -76,7 +77,7 @@ fn a_first_deadline_wakes_the_driver_once_and_counts_once() {
     assert_eq!(timers.outstanding(), 1);
 }
 
-/// Panics when dropped.
+/// Panics when dropped, with something to be dropped.
 struct Last(Arc<AtomicUsize>);
 
 impl Driver for Last {
@@ -89,7 +90,7 @@ impl Driver for Last {
 impl Drop for Last {
     fn drop(&mut self) {
         self.0.fetch_add(1, SeqCst);
-        panic!("the end of a driver");
+        panic_any(self.0.clone());
     }
 }
 
@@ -106,6 +107,11 @@ fn a_driver_that_panics_at_its_end_breaks_nothing_off() {
     assert!(seen > 50, "they go as others come: {seen}");
     drop((root, handle));
     assert_eq!(drops.load(SeqCst), 100);
+    assert_eq!(
+        Arc::strong_count(&drops),
+        1,
+        "nor keeps what it panics with"
+    );
 }
 
 /// Stands an hour ahead of the system's clock.

@@ -11,7 +11,7 @@ use std::path::Path as FilePath;
 /// Bottom up. A module may name what is in a lower layer.
 const LAYERS: &[&[&str]] = &[
     &["sync"],
-    &["error"],
+    &["error", "payload"],
     &["state", "list", "admission", "failures"],
     &["wait_cell", "values", "places"],
     &["timer"],

@@ -56,6 +56,8 @@ mod idle_lanes;
 mod idle_timeout;
 mod layering;
 mod layers;
+#[cfg(all(crossbeam_sanitize, feature = "internal-model", target_os = "linux"))]
+mod leaks;
 mod lifetime;
 mod link_graphs;
 mod links;

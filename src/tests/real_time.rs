@@ -350,6 +350,7 @@ fn the_default_driver_may_be_replaced_while_threads_arm() {
 fn the_timer_thread_may_use_the_tree() {
     in_time(|| {
         let (told, tells) = mpsc::channel();
+        let (keep, _kept) = mpsc::channel();
         let root = Context::background().with_cancel();
         let (ctx, _keep) = root.0.with_timeout(ms(5));
         let inside = root.0.clone();
@@ -361,7 +362,7 @@ fn the_timer_thread_may_use_the_tree() {
             child
                 .after_cancel(move |_| told.send(Instant::now()).unwrap())
                 .detach();
-            std::mem::forget((child, handle));
+            keep.send((child, handle)).unwrap();
         })
         .detach();
         tells.recv().unwrap();

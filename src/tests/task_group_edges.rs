@@ -6,7 +6,7 @@ use super::group_tools::{
 use super::tools::{HOUR, in_time, peek, start};
 use crate::{Context, JoinError};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::task::Poll;
 
 async fn panicking(text: &'static str) -> End {
@@ -41,7 +41,8 @@ fn a_panic_is_resumed_by_one_join() {
 fn a_join_begun_outside_and_polled_inside_is_an_error() {
     in_time(|| {
         let (hand, group) = Hand::group(&Context::background());
-        let group: &'static Group = Box::leak(Box::new(group));
+        static GROUP: OnceLock<Group> = OnceLock::new();
+        let group = GROUP.get_or_init(|| group);
         let gate = Gate::new();
         group.try_spawn(gate.task()).unwrap();
         let (unpolled, (_, polled)) = (boxed(group.join()), join_of(group));
@@ -84,13 +85,14 @@ fn who_was_never_admitted_is_no_straggler() {
     assert!(group.stragglers().is_empty());
     drop((contexts, ctx));
     // One that waits for a place, and one that found none.
-    let (_hand, group) = Hand::group(&Context::background());
+    let (hand, group) = Hand::group(&Context::background());
     let group = group.limit(1).when_forgotten(|_| ());
     group.try_spawn(done()).unwrap();
     let mut waits = boxed(group.spawn(done()));
     assert!(peek(&mut waits).is_pending());
     assert!(group.try_spawn(done()).is_err());
     assert_eq!((group.len(), group.stragglers().len()), (1, 1));
+    hand.clear();
 }
 
 // V22: a task that another thread spawns while the group is dropped is refused, or

@@ -398,6 +398,7 @@ fn a_panicking_waker_lets_no_task_outlive_its_group() {
         peek(&mut waiting),
         Poll::Ready(Err(SpawnError::Closed(_)))
     ));
+    hand.clear();
 }
 
 // V14, V22: a callback panics as a join closes the group: the join waits for all

@@ -35,6 +35,7 @@ fn no_more_than_the_limit_are_admitted() {
         assert!(matches!(full, SpawnError::Full(_)));
         assert_eq!((hand.len(), group.len()), (at_most, at_most));
         drop(group);
+        hand.clear();
     }
     let (hand, group) = limited(2);
     let gates = [(); 20].map(|()| Gate::new());
@@ -63,10 +64,11 @@ fn a_limit_of_nothing_or_too_late_panics() {
     let handle = group.handle();
     assert!(panic_of(|| group.limit(3)).is_some());
     assert!(handle.try_spawn(done()).is_err());
-    let (_, group) = Hand::group(&Context::background());
+    let (hand, group) = Hand::group(&Context::background());
     let group = group.limit(usize::MAX);
     assert!(group.try_spawn(Forever(())).is_ok());
     group.cancel();
+    hand.clear();
 }
 
 // V22: who waits gets its place in turn, woken once for it.

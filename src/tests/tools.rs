@@ -220,11 +220,11 @@ pub(super) fn message(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("not a text")
 }
 
-/// How long a test may hang before it fails: a minute, or as many seconds as
+/// How long a test may take before it fails: two minutes, or as many seconds as
 /// `CTXTREE_TEST_PATIENCE` says.
 fn patience() -> Duration {
     let seconds = std::env::var("CTXTREE_TEST_PATIENCE");
-    Duration::from_secs(seconds.map_or(60, |text| text.parse().expect("a number of seconds")))
+    Duration::from_secs(seconds.map_or(120, |text| text.parse().expect("a number of seconds")))
 }
 
 /// Runs `f` on a thread of its own; fails, rather than hangs, if it hangs.

@@ -31,6 +31,8 @@ pub use manual::ManualClock;
 use crate::protocol::NodeRef;
 use crate::timer::Clockwork;
 
+#[cfg(all(feature = "internal-model", not(any(crossbeam_loom, ctxtree_shuttle))))]
+pub(crate) use default::all as all_defaults;
 #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 pub(crate) use default::built_in;
 #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
@@ -72,6 +74,14 @@ mod default {
     pub(crate) fn built_in() -> &'static Timers {
         static THREAD: OnceLock<Timers> = OnceLock::new();
         THREAD.get_or_init(Timers::thread)
+    }
+
+    /// What is or was the default.
+    #[cfg(feature = "internal-model")]
+    pub(crate) fn all() -> Vec<Timers> {
+        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = kept.iter().map(|&clockwork| Timers::of(clockwork.clone()));
+        kept.chain([built_in().clone()]).collect()
     }
 
     /// What is the default now.

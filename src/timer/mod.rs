@@ -89,6 +89,7 @@ pub(crate) use env::Env;
 pub(crate) use moment::Moment;
 pub(crate) use shard::Shard;
 
+use crate::payload;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicUsize, Site, lane_count, limits, memory, recheck, thread_index};
 use std::mem::ManuallyDrop;
@@ -318,7 +319,7 @@ impl Drop for Clockwork {
         // User's code, maybe where a node is freed: the hook has reported it, and
         // it must not break off what frees the others.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(engine))) {
-            std::mem::forget(panic);
+            payload::forget(panic);
         }
     }
 }

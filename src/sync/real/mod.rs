@@ -49,8 +49,10 @@ pub(crate) mod limits {
     pub(crate) const CONTENDED: u32 = 8;
     /// Sets of values that a lookup passes before it makes an index.
     pub(crate) const VALUES_WALKED: usize = 8;
-    /// How long a driver without deadlines stays.
-    pub(crate) const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
+    /// How long a driver without deadlines stays. Not long where the end of each
+    /// process waits for it.
+    pub(crate) const LINGER: std::time::Duration =
+        std::time::Duration::from_millis(if cfg!(crossbeam_sanitize) { 20 } else { 2_000 });
 }
 
 /// The clock of the system.

@@ -27,5 +27,11 @@ mod tools;
 mod wakeups;
 mod watchdog;
 
+#[cfg(all(crossbeam_sanitize, feature = "internal-model", target_os = "linux"))]
+#[path = "../leaks.rs"]
+mod leaks;
+#[cfg(all(crossbeam_sanitize, feature = "internal-model", target_os = "linux"))]
+use ctxtree::{model, time};
+
 #[global_allocator]
 static HEAP: heap::Counting = heap::Counting;
