@@ -21,7 +21,7 @@
 //! Models: `abort_vs_poll`, `abort_vs_repoll`, `abort_vs_end`.
 
 use super::{Birth, Facets, Kind, New, Node};
-use crate::list::{self, Link, Linked};
+use crate::list;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU32, Site, kept, memory, recheck};
 use crate::wait_cell::WakerSlot;
@@ -51,16 +51,6 @@ struct TaskNode {
 }
 
 kept!(TaskNode);
-
-// SAFETY: a node comes first, with its link first, and the layout is C's.
-unsafe impl Linked for TaskNode {
-    const WALKED_WHEN_CLOSED: bool = Node::WALKED_WHEN_CLOSED;
-
-    unsafe fn free(link: NonNull<Link>) {
-        // SAFETY: by the caller.
-        unsafe { memory::free_kept(link.cast::<Self>()) };
-    }
-}
 
 /// How far a task is.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@
 //! made, who take over the pointer, and by whoever asks.
 
 use super::{Facets, New, Node};
-use crate::list::{self, Link, Linked, Note};
+use crate::list::{self, Note};
 use crate::sync::{kept, memory};
 use crate::timer::{Clockwork, Env, Moment, Timer};
 use std::ptr::{NonNull, null};
@@ -18,16 +18,6 @@ kept!(Node);
 struct EnvNode {
     node: Node,
     env: Env,
-}
-
-// SAFETY: a node comes first, with its link first, and the layout is C's.
-unsafe impl Linked for EnvNode {
-    const WALKED_WHEN_CLOSED: bool = Node::WALKED_WHEN_CLOSED;
-
-    unsafe fn free(link: NonNull<Link>) {
-        // SAFETY: by the caller.
-        unsafe { memory::free(link.cast::<Self>()) };
-    }
 }
 
 /// Gives up the timer of a node that is freed.

@@ -227,6 +227,29 @@ fn a_source_that_panics_breaks_nothing() {
     );
 }
 
+// V14: each of several panics when it is deregistered by one cancel: all are, the
+// process lives, and it is the first panic that comes out.
+#[test]
+fn sources_that_panic_when_a_cancel_deregisters_them_stop_no_other() {
+    let (top, stop) = root();
+    let gone = Arc::new(AtomicUsize::new(0));
+    let below: Vec<_> = (0..3)
+        .map(|_| {
+            let count = gone.clone();
+            let (source, notify) = hostile(Place::Deregister, move || {
+                count.fetch_add(1, SeqCst);
+                panic!("source");
+            });
+            (top.from_source(source), notify)
+        })
+        .collect();
+    let _first = top.after_cancel(|_| panic!("callback"));
+    let panic = panic_of(|| stop.cancel());
+    assert_eq!(panic.as_deref(), Some("callback"));
+    assert_eq!(gone.load(SeqCst), 3);
+    assert!(below.iter().all(|((ctx, _), _)| ctx.is_cancelled()));
+}
+
 // V16, P39: its callback is kept and called late, after the context has gone,
 // twice over on threads, or never: nothing happens.
 #[test]

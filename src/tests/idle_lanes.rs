@@ -63,6 +63,23 @@ fn a_split_list_is_idle_when_all_lanes_are() {
     }
 }
 
+// V22: who waits need not come again when the list is split meanwhile.
+#[test]
+fn a_list_that_is_split_during_the_wait_wakes_who_waits() {
+    let (ctx, _keep) = root();
+    let first = ctx.with_cancel();
+    let mut idle = ctx.idle();
+    let (wakes, waker) = Wakes::new();
+    assert!(poll(&mut idle, &waker).is_pending());
+    model::split(&ctx);
+    let children = spread(&ctx, 4, 2);
+    drop(first);
+    assert_eq!(wakes.count(), 0);
+    drop(children);
+    assert_eq!(wakes.count(), 1);
+    assert!(peek(&mut idle).is_ready());
+}
+
 // V22: a task that goes from thread to thread, and so from lane to lane, each
 // with its successor made first: there is never a moment without.
 #[test]

@@ -18,6 +18,19 @@ fn root() -> Pair {
     Context::background().with_cancel()
 }
 
+// V10: what is counted as dead is: one by one, until a batch is reaped.
+#[test]
+fn dead_children_wait_for_a_batch() {
+    let (ctx, _handle) = root();
+    for round in 0..3 {
+        for dead in 0..model::BATCH {
+            assert_eq!(model::unreaped(&ctx), dead, "{round}");
+            drop(ctx.with_cancel());
+        }
+    }
+    assert_eq!(model::unreaped(&ctx), 0);
+}
+
 // V9, V10, P47, G26, D9: many short children, one by one.
 #[test]
 fn a_million_short_children_leave_a_few_dead() {

@@ -82,6 +82,7 @@ mod properties;
 mod real_time;
 #[cfg(feature = "internal-model")]
 mod reference;
+mod repolls;
 mod run;
 mod scope;
 mod scope_failures;
@@ -90,6 +91,8 @@ mod snapshot;
 #[cfg(feature = "internal-model")]
 mod snapshot_in_use;
 mod source_paths;
+#[cfg(feature = "internal-model")]
+mod split_lists;
 #[cfg(feature = "stream")]
 mod stream;
 mod task_group;

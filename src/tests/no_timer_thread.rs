@@ -1,6 +1,6 @@
 //! Where no thread can be started.
 
-use super::tools::{HOUR, in_advance, ms};
+use super::tools::{HOUR, in_advance, in_time, ms};
 use crate::time::Timers;
 use crate::{Context, model};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -43,12 +43,26 @@ fn without_a_thread_deadlines_fire_when_the_next_is_armed() {
     assert!(timers.run().is_some());
 }
 
+// V18, V25: a wait needs no timer where time is the system's, and so no thread.
+#[test]
+fn without_a_thread_waits_run_out() {
+    in_time(|| {
+        let (timers, root) = without_thread();
+        let (ctx, _keep) = root.with_timeout(HOUR);
+        let (_child, _below) = ctx.with_cancel();
+        assert!(ctx.wait_timeout(ms(1)).is_none());
+        assert!(ctx.sleep(ms(1)).is_ok());
+        assert!(!ctx.wait_idle(Some(ms(1))));
+        assert_eq!(timers.outstanding(), 1);
+    });
+}
+
 // V14, V15: a callback that panics there, or arms more, is no trouble.
 #[test]
 fn without_a_thread_callbacks_may_panic_and_arm() {
     let (timers, root) = without_thread();
     let runs = Arc::new(AtomicUsize::new(0));
-    let (ctx, _keep) = root.with_timeout(ms(5));
+    let (ctx, _keep) = root.with_timeout(ms(200));
     let (count, inside) = (runs.clone(), root.clone());
     ctx.after_cancel(move |_| {
         drop(inside.with_timeout(HOUR));
@@ -56,7 +70,7 @@ fn without_a_thread_callbacks_may_panic_and_arm() {
         panic!("callback");
     })
     .detach();
-    thread::sleep(ms(10));
+    thread::sleep(ms(210));
     let (next, _keep) = root.with_timeout(HOUR);
     assert_eq!((runs.load(SeqCst), timers.outstanding()), (1, 1));
     assert!(ctx.is_cancelled() && !next.is_cancelled());

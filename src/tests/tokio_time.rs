@@ -343,6 +343,24 @@ fn blocking_waits_end_by_the_time_of_the_runtime() {
     });
 }
 
+// V19: also where that is ahead of the system's before the wait begins.
+#[test]
+fn blocking_waits_follow_a_runtime_that_is_ahead() {
+    in_time(|| {
+        paused().block_on(async {
+            let timers = Timers::tokio();
+            let (ctx, _handle) = root(&timers);
+            tokio::time::advance(HOUR).await;
+            let wait = spawn_blocking(move || ctx.wait_timeout(MINUTE).is_none());
+            while timers.outstanding() == 0 {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::advance(MINUTE + LATE).await;
+            assert!(wait.await.unwrap());
+        });
+    });
+}
+
 #[test]
 fn the_task_ends_with_the_last_who_has_the_timers() {
     in_time(|| {
