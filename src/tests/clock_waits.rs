@@ -32,7 +32,7 @@ fn waits_follow_the_clock_of_their_context() {
     in_time(|| {
         for wait in WAITS {
             let (clock, top) = on_clock();
-            let (ctx, _keep) = top.with_timeout(HOUR);
+            let (ctx, _keep) = top.with_timeout(1_000 * HOUR);
             let by = clock.clone();
             let thread = start(move || {
                 let began = by.now();

@@ -3,7 +3,7 @@
 use super::tools::{DEPTH, HOUR, TICK, big, ms, on_clock, on_small_stack};
 use crate::{CancelHandle, Context};
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const MANY: usize = DEPTH;
 
@@ -28,17 +28,17 @@ fn a_deadline_above_a_deep_chain_is_told_moved_and_passes() {
         let (ctx, handle) = top.with_timeout(ms(10));
         let nodes = chain(&ctx, |above, _| above.with_cancel().0);
         let leaf = nodes.last().unwrap();
-        let asked = Instant::now();
-        for _ in 0..1_000 {
-            assert_eq!(leaf.deadline(), Some(began + ms(10)));
-            assert_eq!(leaf.remaining(), Some(ms(10)));
-        }
-        // A walk up would take a thousand times as long.
-        assert!(
-            asked.elapsed() < Duration::from_secs(2),
-            "{:?}",
+        let asks = (0..10).map(|_| {
+            let asked = Instant::now();
+            for _ in 0..100 {
+                assert_eq!(leaf.deadline(), Some(began + ms(10)));
+                assert_eq!(leaf.remaining(), Some(ms(10)));
+            }
             asked.elapsed()
-        );
+        });
+        // A walk up would take a thousand times as long, each time.
+        let took = asks.min().unwrap();
+        assert!(took < ms(200), "{took:?}");
         for to in [20, 5, 15] {
             assert!(handle.set_deadline(began + ms(to)));
             assert_eq!(leaf.deadline(), Some(began + ms(to)));

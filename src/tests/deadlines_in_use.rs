@@ -4,11 +4,13 @@
 #![cfg(feature = "internal-model")]
 
 use super::fake_driver::{FakeDriver, TICK};
-use super::tools::{HOUR, Random, alone, assert_nothing_left, in_time, ms, on_clock, start};
+use super::tools::{
+    Body, HOUR, Random, alone, assert_nothing_left, at_once, in_time, ms, on_clock, start,
+};
 use crate::time::{ManualClock, Timers};
 use crate::{CancelHandle, Context, Key};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,8 +34,7 @@ fn races_of_deadlines_leave_nothing_behind() {
                 let (child, own) = parent.derive().key(&KEY, vec![1]).timeout(ms(4)).build();
                 let (late, move_late) = child.with_timeout(ms(9));
                 late.after_cancel(|_| ()).detach();
-                let barrier = Arc::new(Barrier::new(4));
-                let bodies: [Box<dyn FnOnce() + Send>; 4] = [
+                let bodies: Vec<Body> = vec![
                     Box::new(move || {
                         clock.advance(ms(5));
                         driver.advance(ms(5) + TICK);
@@ -63,14 +64,7 @@ fn races_of_deadlines_leave_nothing_behind() {
                         drop((parent, cancel));
                     }),
                 ];
-                let threads = bodies.map(|body| {
-                    let barrier = barrier.clone();
-                    start(move || {
-                        barrier.wait();
-                        body();
-                    })
-                });
-                threads.into_iter().for_each(|t| t.join().unwrap());
+                at_once(bodies);
                 if round % 100 == 0 {
                     assert_nothing_left();
                 }

@@ -6,7 +6,7 @@
 #![cfg(feature = "internal-model")]
 
 use super::tools::{
-    HOUR, alone, assert_left, assert_nothing_left, ms, on_clock, orders, poll, start,
+    Body, HOUR, alone, assert_left, assert_nothing_left, at_once, ms, on_clock, orders, poll, start,
 };
 use crate::{CancelHandle, Context, model, time};
 use std::sync::{Arc, Barrier};
@@ -82,8 +82,7 @@ fn races_of_registrations_leave_nothing_behind() {
                 });
                 let [a, b, c, d, e, f] = registrations;
                 f.detach();
-                let barrier = Arc::new(Barrier::new(4));
-                let bodies: [Box<dyn FnOnce() + Send>; 4] = [
+                let bodies: Vec<Body> = vec![
                     Box::new(move || {
                         if round % 2 == 0 {
                             handle.cancel();
@@ -97,14 +96,7 @@ fn races_of_registrations_leave_nothing_behind() {
                         drop((ctx, e));
                     }),
                 ];
-                let threads = bodies.map(|body| {
-                    let barrier = barrier.clone();
-                    start(move || {
-                        barrier.wait();
-                        body();
-                    })
-                });
-                threads.into_iter().for_each(|t| t.join().unwrap());
+                at_once(bodies);
                 assert_eq!(Arc::strong_count(&held), 1);
                 if round % 100 == 0 {
                     assert_nothing_left();

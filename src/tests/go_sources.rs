@@ -1,10 +1,10 @@
 //! What Go's contexts are asked about foreign parents.
 
 use super::foreign::Token;
-use super::tools::{Wakes, alone, in_time, peek, poll, start};
+use super::tools::{Body, Wakes, alone, at_once, in_time, peek, poll};
 use crate::{CancelHandle, CancelSource, Cause, Context, Key, Reason, Stop};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 fn root() -> (Context, CancelHandle) {
     Context::background().with_cancel()
@@ -330,11 +330,10 @@ fn a_foreign_cancel_races_everything() {
                     count.fetch_add(1, SeqCst);
                 })
                 .detach();
-            let barrier = Arc::new(Barrier::new(3));
             let left = Arc::new(Mutex::new(Vec::new()));
             let (theirs, makes, keeps) = (token.clone(), token.clone(), left.clone());
             let derives = early.clone();
-            let bodies: [Box<dyn FnOnce() + Send>; 3] = [
+            let bodies: Vec<Body> = vec![
                 Box::new(move || theirs.cancel(Some("theirs".into()))),
                 Box::new(move || {
                     let (late, _) = parent.from_source(makes.clone());
@@ -351,14 +350,7 @@ fn a_foreign_cancel_races_everything() {
                     drop((own, stop));
                 }),
             ];
-            let threads = bodies.map(|body| {
-                let barrier = barrier.clone();
-                start(move || {
-                    barrier.wait();
-                    body();
-                })
-            });
-            threads.into_iter().for_each(|t| t.join().unwrap());
+            at_once(bodies);
             assert!(early.is_cancelled());
             assert_eq!(runs.load(SeqCst), 1);
             let mut left = left.lock().unwrap();

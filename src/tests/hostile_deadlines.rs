@@ -3,8 +3,8 @@
 use super::fake_driver::{FakeDriver, Time};
 use super::hostile_callbacks::{family, use_the_tree};
 use super::tools::{
-    Drops, HOUR, alone, cause_on_drop, in_time, message, ms, on_clock, on_wake, once, orders,
-    outcome, poll, start,
+    Body, Drops, HOUR, alone, at_once, cause_on_drop, in_time, message, ms, on_clock, on_wake,
+    once, orders, outcome, poll, start,
 };
 use crate::time::{ManualClock, Timers};
 use crate::{CancelHandle, Cause, Context, Reason};
@@ -101,8 +101,7 @@ fn moves_and_cancels_all_over_a_family_agree() {
             let (parent, move_parent) = top.with_timeout(ms(5));
             let (child, move_child) = parent.with_timeout(ms(9));
             let (leaf, cancel_leaf) = child.with_timeout(ms(7));
-            let barrier = Arc::new(Barrier::new(3));
-            let bodies: [Box<dyn FnOnce() + Send>; 3] = [
+            let bodies: Vec<Body> = vec![
                 Box::new(move || assert!(move_parent.set_deadline(began + ms(20)))),
                 Box::new(move || assert!(move_child.set_deadline(began + ms(15)))),
                 Box::new(move || {
@@ -113,14 +112,7 @@ fn moves_and_cancels_all_over_a_family_agree() {
                     }
                 }),
             ];
-            let threads = bodies.map(|body| {
-                let barrier = barrier.clone();
-                start(move || {
-                    barrier.wait();
-                    body();
-                })
-            });
-            threads.into_iter().for_each(|t| t.join().unwrap());
+            at_once(bodies);
             assert_eq!(parent.deadline(), Some(began + ms(20)));
             assert_eq!(child.deadline(), Some(began + ms(15)));
             assert_eq!(leaf.is_cancelled(), round % 2 == 0);

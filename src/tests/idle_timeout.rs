@@ -213,7 +213,7 @@ fn of_many_touches_the_latest_counts() {
 fn a_touch_that_races_the_end_counts_or_says_so() {
     in_time(|| {
         let mut counted = 0;
-        for _ in 0..500 {
+        for round in 0..500 {
             let (clock, root) = on_clock();
             let (ctx, idle) = root.with_idle_timeout(LENGTH);
             clock.advance(LENGTH - TICK);
@@ -228,6 +228,10 @@ fn a_touch_that_races_the_end_counts_or_says_so() {
                 })
                 .collect();
             together.wait();
+            // So that some are in time wherever this runs.
+            while round % 50 == 0 && touches.iter().any(|t| !t.is_finished()) {
+                thread::yield_now();
+            }
             clock.advance(TICK);
             let touches: Vec<bool> = touches.into_iter().map(|t| t.join().unwrap()).collect();
             let any = touches.contains(&true);
@@ -240,7 +244,7 @@ fn a_touch_that_races_the_end_counts_or_says_so() {
                 assert!(ctx.is_cancelled());
             }
         }
-        assert!(counted > 0, "some are in time");
+        assert!(counted >= 10, "{counted} are in time");
     });
 }
 

@@ -1,11 +1,11 @@
 //! Handles are dropped: nothing is cancelled, nothing is lost.
 
-use super::tools::{Random, Wakes, cause_on_drop, in_time, orders, peek, poll, start};
+use super::tools::{Body, Random, Wakes, at_once, cause_on_drop, in_time, orders, peek, poll};
 use crate::{CancelHandle, Context, Reason};
 use std::cell::RefCell;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 fn root() -> (Context, CancelHandle) {
@@ -140,29 +140,15 @@ fn handles_of_one_context_may_go_on_three_threads() {
         for _ in 0..300 {
             let (ctx, handle) = top.with_cancel();
             let other = ctx.clone();
-            let barrier = Arc::new(Barrier::new(3));
-            let drops: [Box<dyn FnOnce() + Send>; 3] = [
+            let drops: Vec<Body> = vec![
                 Box::new(move || drop(ctx)),
                 Box::new(move || drop(handle)),
                 Box::new(move || drop(other)),
             ];
-            run_at_once(&barrier, drops);
+            at_once(drops);
             assert_eq!(top.live_children(), 0);
         }
     });
-}
-
-fn run_at_once(barrier: &Arc<Barrier>, bodies: [Box<dyn FnOnce() + Send>; 3]) {
-    let threads = bodies.map(|body| {
-        let barrier = barrier.clone();
-        start(move || {
-            barrier.wait();
-            body();
-        })
-    });
-    for thread in threads {
-        thread.join().unwrap();
-    }
 }
 
 // T5: a parent and two children on three threads.
@@ -174,13 +160,12 @@ fn a_parent_and_its_children_may_go_on_three_threads() {
             let parent = top.with_cancel();
             let one = parent.0.with_cancel();
             let two = parent.0.with_cancel();
-            let barrier = Arc::new(Barrier::new(3));
-            let drops: [Box<dyn FnOnce() + Send>; 3] = [
+            let drops: Vec<Body> = vec![
                 Box::new(move || drop(parent)),
                 Box::new(move || drop(one)),
                 Box::new(move || drop(two)),
             ];
-            run_at_once(&barrier, drops);
+            at_once(drops);
             assert_eq!(top.live_children(), 0);
         }
     });
@@ -196,18 +181,17 @@ fn drop_and_cancel_of_a_family_may_race() {
             let (parent, handle) = top.with_cancel();
             let (child, child_handle) = parent.with_cancel();
             let watch = child.clone();
-            let barrier = Arc::new(Barrier::new(3));
-            let third: Box<dyn FnOnce() + Send> = if round % 2 == 0 {
+            let third: Body = if round % 2 == 0 {
                 Box::new(move || drop((child, child_handle)))
             } else {
                 Box::new(move || drop((child_handle.cancel(), child)))
             };
-            let bodies: [Box<dyn FnOnce() + Send>; 3] = [
+            let bodies: Vec<Body> = vec![
                 Box::new(move || drop(parent)),
                 Box::new(move || assert!(handle.cancel())),
                 third,
             ];
-            run_at_once(&barrier, bodies);
+            at_once(bodies);
             assert!(watch.is_cancelled());
         }
     });
@@ -227,8 +211,7 @@ fn the_last_drop_comes_after_all_that_was_done_with_the_other_handles() {
                 sender.send(sum).unwrap();
             }));
             drop(handle);
-            let barrier = Arc::new(Barrier::new(3));
-            let bodies = [0, 1, 2].map(|i| -> Box<dyn FnOnce() + Send> {
+            let bodies = [0, 1, 2].map(|i| -> Body {
                 let ctx = ctx.clone();
                 let wrote = wrote.clone();
                 Box::new(move || {
@@ -237,7 +220,7 @@ fn the_last_drop_comes_after_all_that_was_done_with_the_other_handles() {
                 })
             });
             drop(ctx);
-            run_at_once(&barrier, bodies);
+            at_once(bodies.into());
             assert_eq!(seen.try_recv(), Ok(3));
             assert!(seen.try_recv().is_err(), "dropped once");
         }

@@ -1,6 +1,6 @@
 //! Contexts with several parents.
 
-use super::tools::{Wakes, in_time, on_small_stack, orders, peek, poll, start};
+use super::tools::{Body, Wakes, at_once, in_time, on_small_stack, orders, peek, poll, start};
 use crate::{CancelHandle, Context, Reason};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
@@ -380,8 +380,7 @@ fn links_go_while_their_parents_are_cancelled() {
             let registration = leaf.after_cancel(move |_| {
                 count.fetch_add(1, SeqCst);
             });
-            let barrier = Arc::new(Barrier::new(3));
-            let bodies: [Box<dyn FnOnce() + Send>; 3] = [
+            let bodies: Vec<Body> = vec![
                 Box::new(move || drop((cancel_a.cancel(), a))),
                 Box::new(move || {
                     if round % 2 == 0 {
@@ -391,14 +390,7 @@ fn links_go_while_their_parents_are_cancelled() {
                 }),
                 Box::new(move || drop((merged, own, leaf))),
             ];
-            let threads = bodies.map(|body| {
-                let barrier = barrier.clone();
-                start(move || {
-                    barrier.wait();
-                    body();
-                })
-            });
-            threads.into_iter().for_each(|t| t.join().unwrap());
+            at_once(bodies);
             assert!(runs.load(SeqCst) <= 1);
             drop(registration);
             assert_eq!(Arc::strong_count(&runs), 1);

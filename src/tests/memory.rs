@@ -6,10 +6,11 @@
 #![cfg(feature = "internal-model")]
 
 use super::tools::{
-    Random, Wakes, alone, assert_nothing_left, cause_on_drop, in_time, on_wake, orders, poll, start,
+    Body, Random, Wakes, alone, assert_nothing_left, at_once, cause_on_drop, in_time, on_wake,
+    orders, poll, start,
 };
 use crate::{CancelHandle, Context, model};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, mpsc};
 
 type Pair = (Context, CancelHandle);
 
@@ -266,8 +267,7 @@ fn races_leave_nothing_behind() {
             let mut wait = leaf.cancelled_owned();
             assert!(poll(&mut wait, std::task::Waker::noop()).is_pending());
             let held = drops.clone();
-            let barrier = Arc::new(Barrier::new(4));
-            let bodies: [Box<dyn FnOnce() + Send>; 4] = [
+            let bodies: Vec<Body> = vec![
                 Box::new(move || {
                     stop.cancel_with(cause_on_drop(move || {
                         let _ = &held;
@@ -286,14 +286,7 @@ fn races_leave_nothing_behind() {
                     let _ = top.live_children();
                 }),
             ];
-            let threads = bodies.map(|body| {
-                let barrier = barrier.clone();
-                start(move || {
-                    barrier.wait();
-                    body();
-                })
-            });
-            threads.into_iter().for_each(|t| t.join().unwrap());
+            at_once(bodies);
             if round % 100 == 0 {
                 assert_nothing_left();
             }

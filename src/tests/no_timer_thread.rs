@@ -1,6 +1,6 @@
 //! Where no thread can be started.
 
-use super::tools::{HOUR, in_time, ms};
+use super::tools::{HOUR, in_advance, in_time, ms};
 use crate::time::Timers;
 use crate::{Context, model};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -19,14 +19,17 @@ fn without_thread() -> (Timers, Context) {
 #[test]
 fn without_a_thread_deadlines_fire_when_the_next_is_armed() {
     let (timers, root) = without_thread();
-    let pairs = [(); 3].map(|()| root.with_timeout(ms(200)));
-    let ran_on = Arc::new(Mutex::new(Vec::new()));
-    for (ctx, _) in &pairs {
-        let ran_on = ran_on.clone();
-        ctx.after_cancel(move |_| ran_on.lock().unwrap().push(thread::current().id()))
-            .detach();
-    }
-    thread::sleep(ms(210));
+    let (at, pairs, ran_on) = in_advance(ms(200), |at| {
+        let pairs = [(); 3].map(|()| root.with_deadline(at));
+        let ran_on = Arc::new(Mutex::new(Vec::new()));
+        for (ctx, _) in &pairs {
+            let ran_on = ran_on.clone();
+            ctx.after_cancel(move |_| ran_on.lock().unwrap().push(thread::current().id()))
+                .detach();
+        }
+        (at, pairs, ran_on)
+    });
+    thread::sleep((at + ms(10)).saturating_duration_since(Instant::now()));
     assert_eq!(timers.outstanding(), 3, "there is nobody who could");
     let (later, handle) = root.with_timeout(HOUR);
     assert!(pairs.iter().all(|(ctx, _)| ctx.is_cancelled()));

@@ -1,13 +1,15 @@
 //! Deadlines on the default timers, in real time, with wide bounds.
 
 use super::fake_driver::{FakeDriver, TICK};
-use super::tools::{HOUR, alone, in_time, ms, outcome};
+use super::tools::{HOUR, alone, in_advance, in_time, ms, outcome};
 use crate::time::{self, Timers};
 use crate::{CancelError, CancelHandle, Context, Reason};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+
+type Pair = (Context, CancelHandle);
 
 const EXCEEDED: Option<(Reason, Option<String>)> = Some((Reason::DeadlineExceeded, None));
 /// How late a deadline may be on a machine that does other things.
@@ -63,18 +65,23 @@ fn real_deadlines_are_not_early_and_hardly_late() {
 #[test]
 fn a_panic_on_the_timer_thread_stops_nothing() {
     in_time(|| {
-        let at = Instant::now() + ms(20);
-        let pairs = [(); 4].map(|()| Context::background().with_deadline(at));
-        let runs = Arc::new(AtomicUsize::new(0));
-        for (i, (ctx, _)) in pairs.iter().enumerate() {
-            ctx.after_cancel(move |_| assert!(i % 2 != 0, "callback {i}"))
+        let here = thread::current().id();
+        let (_pairs, runs) = in_advance(ms(20), |at| {
+            let pairs = [(); 4].map(|()| Context::background().with_deadline(at));
+            let runs = Arc::new(AtomicUsize::new(0));
+            for (i, (ctx, _)) in pairs.iter().enumerate() {
+                // Registered too late it is run here.
+                let panics = move || i % 2 == 0 && thread::current().id() != here;
+                ctx.after_cancel(move |_| assert!(!panics(), "callback {i}"))
+                    .detach();
+                let runs = runs.clone();
+                ctx.after_cancel(move |_| {
+                    runs.fetch_add(1, SeqCst);
+                })
                 .detach();
-            let runs = runs.clone();
-            ctx.after_cancel(move |_| {
-                runs.fetch_add(1, SeqCst);
-            })
-            .detach();
-        }
+            }
+            (pairs, runs)
+        });
         until("all ran", || runs.load(SeqCst) == 4);
         let (later, _keep) = Context::background().with_timeout(ms(5));
         assert!(later.wait().is_timeout());
@@ -88,21 +95,26 @@ fn a_callback_that_blocks_the_timer_thread_holds_up_the_later_only() {
     in_time(|| {
         let timers = Timers::thread();
         let top = Context::background().with_driver(&timers);
-        let at = Instant::now() + ms(200);
-        let pairs: Vec<(Context, CancelHandle)> = (0..5).map(|_| top.with_deadline(at)).collect();
-        let (later, _keep) = top.with_deadline(at + ms(500));
-        let (release, released) = mpsc::channel::<()>();
-        let released = Mutex::new(released);
-        let (entered, has_entered) = mpsc::channel();
-        let others: Vec<Context> = pairs.iter().map(|(ctx, _)| ctx.clone()).collect();
-        pairs[0]
-            .0
-            .after_cancel(move |_| {
-                let all = others.iter().all(Context::is_cancelled);
-                entered.send(all).unwrap();
-                released.lock().unwrap().recv().unwrap();
-            })
-            .detach();
+        let here = thread::current().id();
+        let (_pairs, (later, _keep), release, has_entered) = in_advance(ms(200), |at| {
+            let pairs: Vec<Pair> = (0..5).map(|_| top.with_deadline(at)).collect();
+            let later = top.with_deadline(at + ms(500));
+            let (release, released) = mpsc::channel::<()>();
+            let released = Mutex::new(released);
+            let (entered, has_entered) = mpsc::channel();
+            let others: Vec<Context> = pairs.iter().map(|(ctx, _)| ctx.clone()).collect();
+            pairs[0]
+                .0
+                .after_cancel(move |_| {
+                    // Registered too late it is run here.
+                    if thread::current().id() != here {
+                        let _ = entered.send(others.iter().all(Context::is_cancelled));
+                        let _ = released.lock().unwrap().recv();
+                    }
+                })
+                .detach();
+            (pairs, later, release, has_entered)
+        });
         assert!(has_entered.recv().unwrap(), "all that was due is marked");
         // Cancels and new contexts are not held up.
         let (ctx, handle) = top.with_timeout(HOUR);
@@ -121,13 +133,17 @@ fn timers_may_have_a_thread_of_their_own() {
     in_time(|| {
         let timers = Timers::thread();
         let top = Context::background().with_driver(&timers);
-        let (ctx, _keep) = top.with_timeout(ms(10));
         let (other, _keep) = top.with_timeout(HOUR);
-        assert_eq!(timers.outstanding(), 2);
-        let ran_on = Arc::new(Mutex::new(None));
-        let inside = ran_on.clone();
-        ctx.after_cancel(move |_| *inside.lock().unwrap() = Some(thread::current().id()))
-            .detach();
+        let (_pair, ran_on, armed) = in_advance(ms(10), |at| {
+            let pair = top.with_deadline(at);
+            let ran_on = Arc::new(Mutex::new(None));
+            let inside = ran_on.clone();
+            pair.0
+                .after_cancel(move |_| *inside.lock().unwrap() = Some(thread::current().id()))
+                .detach();
+            (pair, ran_on, timers.outstanding())
+        });
+        assert_eq!(armed, 2);
         until("it fired", || ran_on.lock().unwrap().is_some());
         assert_ne!(*ran_on.lock().unwrap(), Some(thread::current().id()));
         assert_eq!(timers.outstanding(), 1);
@@ -148,11 +164,15 @@ fn the_timer_thread_comes_and_goes() {
         let over = root.with_timeout(Duration::ZERO);
         assert_eq!(threads(), before, "nothing is armed");
         for _ in 0..2 {
-            let far = root.with_timeout(ms(100));
-            until("it runs", || threads() == before + 1);
+            let mut far = Vec::new();
+            until("it runs", || {
+                // Again: it may have come and gone before it is seen.
+                far.push(root.with_timeout(ms(100)));
+                threads() == before + 1
+            });
             let (soon, _keep) = root.with_timeout(ms(5));
             assert!(soon.wait().is_timeout());
-            assert_eq!(threads(), before + 1, "one is enough");
+            assert!(threads() <= before + 1, "one is enough");
             drop(far);
             until("it has stopped", || threads() == before);
         }

@@ -9,9 +9,9 @@ use super::group_tools::{
     End, Fail, Forever, Gate, Group, Hand, block_on, boxed, done, inline, on_threads, panic_of,
     refusing, until_cancelled,
 };
-use super::tools::{HOUR, Random, alone, assert_nothing_left, on_clock, peek, start};
+use super::tools::{Body, HOUR, Random, alone, assert_nothing_left, at_once, on_clock, peek};
 use crate::{Context, TaskGroup, model};
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
 
 // V10, V22: a long-lived group through which tasks go by the hundred thousand,
 // with names and without, awaited, refused, in the background.
@@ -207,9 +207,8 @@ fn races_of_groups_leave_nothing_behind() {
                     Err(Fail(1))
                 };
                 group.task("first").try_spawn(task).unwrap();
-                let barrier = Arc::new(Barrier::new(3));
                 let inside = held.clone();
-                let bodies: [Box<dyn FnOnce() + Send>; 3] = [
+                let bodies: Vec<Body> = vec![
                     Box::new(move || gate.open()),
                     Box::new(move || {
                         let waits = until_cancelled(&ctx);
@@ -230,34 +229,16 @@ fn races_of_groups_leave_nothing_behind() {
                         }
                     }),
                 ];
-                let threads = bodies.map(|body| {
-                    let barrier = barrier.clone();
-                    start(move || {
-                        barrier.wait();
-                        body();
-                    })
-                });
-                threads.into_iter().for_each(|t| t.join().unwrap());
+                at_once(bodies);
                 // Tasks of a forgotten group may be a moment behind.
                 while Arc::strong_count(&held) > 1 {
                     std::thread::yield_now();
                 }
                 if round % 50 == 49 {
-                    assert_nothing_left_in_time();
+                    assert_nothing_left();
                 }
             }
-            assert_nothing_left_in_time();
+            assert_nothing_left();
         },
     );
-}
-
-/// As `assert_nothing_left`, for objects that other threads are still dropping.
-fn assert_nothing_left_in_time() {
-    let mut patience = 0;
-    while model::live_objects() != 0 && patience < 1_000 {
-        model::collect();
-        std::thread::sleep(super::tools::ms(1));
-        patience += 1;
-    }
-    assert_eq!(model::live_objects(), 0);
 }

@@ -4,14 +4,14 @@
 #[cfg(feature = "internal-model")]
 use super::group_tools::{End, until_cancelled};
 use super::group_tools::{Forever, Gate, Group, Hand, block_on, boxed, done, pool, refusing};
-use super::tools::{Wakes, in_time, peek, poll, start};
+use super::tools::{Body, Wakes, at_once, in_time, peek, poll};
 #[cfg(feature = "internal-model")]
 use super::tools::{alone, assert_nothing_left};
 #[cfg(feature = "internal-model")]
 use crate::model;
 use crate::{BoxTask, Context, Refused, SpawnError, TaskGroup};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier};
 use std::task::Poll;
 
 // V22: whoever waits for a place through a handle is told.
@@ -47,7 +47,7 @@ fn waiting_spawns_race_the_end_of_the_group() {
                 TaskGroup::with_spawner(&Context::background(), move |task| by(task));
             let group = Arc::new(group.limit(1));
             let (admitted, ran) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-            let spawning = || -> Box<dyn FnOnce() + Send> {
+            let spawning = || -> Body {
                 let (group, admitted, ran) = (group.clone(), admitted.clone(), ran.clone());
                 Box::new(move || {
                     for i in 0..10 {
@@ -78,18 +78,8 @@ fn waiting_spawns_race_the_end_of_the_group() {
                 1 => drop(ending.cancel()),
                 _ => ending.join_blocking(None).unwrap(),
             });
-            let barrier = Arc::new(Barrier::new(3));
-            let bodies: [Box<dyn FnOnce() + Send>; 3] = [spawning(), spawning(), end];
-            let threads = bodies.map(|body| {
-                let barrier = barrier.clone();
-                start(move || {
-                    barrier.wait();
-                    body();
-                })
-            });
-            threads
-                .into_iter()
-                .for_each(|thread| thread.join().unwrap());
+            let bodies: Vec<Body> = vec![spawning(), spawning(), end];
+            at_once(bodies);
             group.join_blocking(None).unwrap();
             assert_eq!(admitted.load(SeqCst), ran.load(SeqCst));
         }

@@ -3,28 +3,13 @@
 use super::group_tools::{
     End, Fail, Gate, Group, boxed, done, failed, on_threads, pool, until_cancelled,
 };
-use super::tools::{Random, in_time, peek, start};
+use super::tools::{Body, Random, at_once, in_time, peek, start};
 use crate::{Context, JoinError, SpawnError, TaskGroup};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, mpsc};
 
 /// How often a round of threads is run.
 const ROUNDS: usize = 400;
-
-/// Runs these at once.
-fn at_once<const N: usize>(bodies: [Box<dyn FnOnce() + Send>; N]) {
-    let barrier = Arc::new(Barrier::new(N));
-    let threads = bodies.map(|body| {
-        let barrier = barrier.clone();
-        start(move || {
-            barrier.wait();
-            body();
-        })
-    });
-    threads
-        .into_iter()
-        .for_each(|thread| thread.join().unwrap());
-}
 
 /// What was admitted and what ran.
 #[derive(Clone, Default)]
@@ -87,7 +72,7 @@ fn nothing_slips_in_while_a_group_closes() {
             let group: Group = TaskGroup::with_spawner(&Context::background(), by);
             let group = Arc::new(group);
             let tally = Tally::default();
-            let spawning = || -> Box<dyn FnOnce() + Send> {
+            let spawning = || -> Body {
                 let (group, tally) = (group.clone(), tally.clone());
                 Box::new(move || tally.spawn(&group, 20, |why| matches!(why, Refusal::Closed)))
             };
@@ -103,7 +88,7 @@ fn nothing_slips_in_while_a_group_closes() {
                 let ran = after.ran();
                 assert!(ran >= after.admitted());
             });
-            at_once([spawning(), spawning(), end]);
+            at_once(vec![spawning(), spawning(), end]);
             assert_eq!(tally.admitted(), tally.ran());
             assert_eq!(tally.admitted() + tally.refused(), 40);
             assert!(group.is_empty());
@@ -122,7 +107,7 @@ fn nothing_runs_after_a_join() {
                 TaskGroup::with_spawner(&Context::background(), move |task| by(task));
             let group = Arc::new(group);
             let joined = Arc::new(AtomicBool::new(false));
-            let spawning = || -> Box<dyn FnOnce() + Send> {
+            let spawning = || -> Body {
                 let (group, joined) = (group.clone(), joined.clone());
                 Box::new(move || {
                     for _ in 0..20 {
@@ -139,7 +124,7 @@ fn nothing_runs_after_a_join() {
                 ending.join_blocking(None).unwrap();
                 over.store(true, SeqCst);
             });
-            at_once([spawning(), spawning(), join]);
+            at_once(vec![spawning(), spawning(), join]);
             // A task that panicked would be told of here.
             group.join_blocking(None).unwrap();
         }
@@ -206,7 +191,7 @@ fn failures_race_and_none_is_lost() {
                 group.try_spawn(gate.failing(i)).unwrap();
             }
             let (joining, ending) = (group.clone(), group.clone());
-            at_once([
+            at_once(vec![
                 Box::new(move || gate.open()),
                 Box::new(move || {
                     let (error, mut all) = failed(joining.join_blocking(None));
@@ -240,7 +225,7 @@ fn a_cancel_races_spawns() {
             let (spawning, ending) = (group.clone(), group.clone());
             let tally = Tally::default();
             let counted = tally.clone();
-            at_once([
+            at_once(vec![
                 Box::new(move || {
                     let refusals = |why: &Refusal| matches!(why, Refusal::Cancelled);
                     counted.spawn(&spawning, 10, refusals);
@@ -303,7 +288,7 @@ fn an_abort_races_exits_and_reports() {
                     .unwrap();
             }
             let (aborting, looking) = (group.clone(), group.clone());
-            at_once([
+            at_once(vec![
                 Box::new(move || gate.open()),
                 Box::new(move || aborting.abort()),
                 Box::new(move || {

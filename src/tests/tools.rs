@@ -8,10 +8,10 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{self, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread::{self, Builder, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Counts wakes.
 pub(super) struct Wakes(AtomicUsize);
@@ -220,11 +220,11 @@ pub(super) fn message(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("not a text")
 }
 
-/// How long a test may hang before it fails: a minute, or as many seconds as
+/// How long a test may take before it fails: two minutes, or as many seconds as
 /// `CTXTREE_TEST_PATIENCE` says.
 fn patience() -> Duration {
     let seconds = std::env::var("CTXTREE_TEST_PATIENCE");
-    Duration::from_secs(seconds.map_or(60, |text| text.parse().expect("a number of seconds")))
+    Duration::from_secs(seconds.map_or(120, |text| text.parse().expect("a number of seconds")))
 }
 
 /// Runs `f` on a thread of its own; fails, rather than hangs, if it hangs.
@@ -250,6 +250,21 @@ fn watched<T: Send + 'static>(builder: Builder, f: impl FnOnce() -> T + Send + '
         panic!("did not end within {patience:?}");
     }
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// What `make` makes for an instant that is still to come when it has done so.
+/// That is `from_now` off, or later if it takes longer, as on a machine that does
+/// other things: then what was made before goes, whatever became of it.
+pub(super) fn in_advance<T>(from_now: Duration, mut make: impl FnMut(Instant) -> T) -> T {
+    let mut from_now = from_now;
+    loop {
+        let at = Instant::now() + from_now;
+        let made = make(at);
+        if Instant::now() < at {
+            return made;
+        }
+        from_now *= 2;
+    }
 }
 
 /// A clock at rest, and a root that follows it.
@@ -280,6 +295,23 @@ pub(super) fn start<T: Send + 'static>(
     f: impl FnOnce() -> T + Send + 'static,
 ) -> thread::JoinHandle<T> {
     thread::spawn(f)
+}
+
+/// What a thread of [`at_once`] does.
+pub(super) type Body<T = ()> = Box<dyn FnOnce() -> T + Send>;
+
+/// Runs all at once, each on a thread of its own, and returns what they did.
+pub(super) fn at_once<T: Send + 'static>(bodies: Vec<Body<T>>) -> Vec<T> {
+    let barrier = Arc::new(Barrier::new(bodies.len()));
+    let run = |body: Body<T>| {
+        let barrier = barrier.clone();
+        start(move || {
+            barrier.wait();
+            body()
+        })
+    };
+    let threads: Vec<_> = bodies.into_iter().map(run).collect();
+    threads.into_iter().map(|t| t.join().unwrap()).collect()
 }
 
 /// Held by tests that need much memory, so that they come one by one.

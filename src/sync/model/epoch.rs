@@ -10,9 +10,8 @@
 //!
 //! Each execution has a collector, and each pin a registration of its own.
 
-use super::super::Site;
+use super::super::{Site, recheck};
 use super::engine;
-use super::recheck;
 use crossbeam_epoch::Collector;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;

@@ -6,7 +6,6 @@
 //! before its free fails, whether or not this execution reached it too late),
 //! and seeded bugs (see `seed`).
 
-pub(crate) mod atomic;
 pub(crate) mod cell;
 pub(crate) mod clock;
 pub(crate) mod engine;
@@ -17,11 +16,23 @@ pub(crate) mod swap;
 pub(crate) mod testing;
 pub(crate) mod waker;
 
-pub(crate) use super::seed::recheck;
-
+use super::Site;
 use engine::thread;
 pub(crate) use engine::{local_flag, shared_static};
 use std::cell::{Cell as StdCell, RefCell};
+
+/// The atomics that are wrapped.
+pub(super) mod raw {
+    pub(crate) use super::engine::{AtomicPtr, AtomicU32, AtomicUsize};
+}
+
+/// What comes before each atomic operation: a schedule point, a line of what was
+/// done, for an execution that fails, and a look whether the memory is still alive.
+pub(super) fn before<T>(atomic: &T, site: Site, what: &'static str) {
+    engine::schedule_point();
+    schedule::step(site, what);
+    memory::touch(std::ptr::from_ref(atomic).addr());
+}
 
 /// Sizes and thresholds, as small as the paths they guard allow.
 pub(crate) mod limits {

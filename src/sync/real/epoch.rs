@@ -3,8 +3,7 @@
 //! The library has a collector of its own, so that a pin held elsewhere in the
 //! program cannot hold its memory back.
 
-use super::super::Site;
-use super::recheck;
+use super::super::{Site, recheck};
 use crossbeam_epoch::{Collector, LocalHandle};
 use std::sync::OnceLock;
 

@@ -1,6 +1,5 @@
 //! The back end that programs run on: thin, inlined, free of charge.
 
-pub(crate) mod atomic;
 pub(crate) mod cell;
 pub(crate) mod epoch;
 pub(crate) mod memory;
@@ -11,18 +10,19 @@ pub(crate) mod waker;
 #[cfg(feature = "internal-model")]
 pub(crate) mod testing;
 
-#[cfg(ctxtree_seeded)]
-use super::seed;
-#[cfg(not(ctxtree_seeded))]
-mod sound;
-#[cfg(not(ctxtree_seeded))]
-use sound as seed;
-
-pub(crate) use seed::recheck;
-
+use super::Site;
 use std::cell::Cell as StdCell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+
+/// The atomics that are wrapped.
+pub(super) mod raw {
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
+}
+
+/// What comes before each atomic operation: nothing.
+#[inline(always)]
+pub(super) fn before<T>(_atomic: &T, _site: Site, _what: &str) {}
 
 /// Sizes and thresholds. The model shrinks them so that three threads reach
 /// the paths that a server reaches with thousands.
@@ -102,7 +102,7 @@ pub(crate) fn thread_index() -> usize {
     thread_local! {
         static INDEX: StdCell<usize> = const { StdCell::new(usize::MAX) };
     }
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    static NEXT: raw::AtomicUsize = raw::AtomicUsize::new(0);
     INDEX.with(|index| {
         if index.get() == usize::MAX {
             // Relaxed: any spread will do, nothing is published.

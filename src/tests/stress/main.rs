@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo test --test stress                        small sizes, a few seconds
-//! STRESS=full cargo test --release --test stress  full sizes, some two minutes
+//! STRESS=full cargo test --release --test stress  full sizes, some three minutes
 //! ```
 //!
 //! Every test runs under [`watchdog`]: one that does not end in its time is

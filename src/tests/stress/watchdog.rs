@@ -1,8 +1,8 @@
-//! The watchdog: a test that does not end in its time is named, told of, and ends
-//! the process.
+//! The watchdog: a test that does not get on is named, told of, and ends the process.
 //!
-//! A test says what it is at by its [`Watch`]: a phase, counters, a tree. When its
-//! time is over that is written to the standard error output, past what catches
+//! A test says what it is at by its [`Watch`]: a phase, counters, a tree. While these
+//! change it gets on, as slowly as a busy machine lets it, up to ten times its
+//! patience. When its time is over what it said is written to the standard error output, past what catches
 //! the output of tests, with the state of each thread and the CPU time of the
 //! process: one that hangs has used none. Nothing that is told takes a lock that
 //! the test holds for long, and the snapshot of the tree is given up if it does
@@ -31,14 +31,18 @@ const LINES: usize = 40;
 
 type Ended = Result<(), Box<dyn Any + Send>>;
 
-/// How long a test may take: a minute, five with full sizes, or as many seconds
-/// as `CTXTREE_TEST_PATIENCE` says.
-pub(crate) fn patience() -> Duration {
+/// How long a test may do nothing that it tells of: a minute, two with full sizes,
+/// or as many seconds as `CTXTREE_TEST_PATIENCE` says.
+fn patience() -> Duration {
     let seconds = std::env::var("CTXTREE_TEST_PATIENCE");
-    let usual = if is_full() { 300 } else { 60 };
+    let usual = if is_full() { 120 } else { 60 };
     let seconds = seconds.map_or(usual, |text| text.parse().expect("a number of seconds"));
     Duration::from_secs(seconds)
 }
+
+/// How long a test may take in all, in patiences: some threads get on while others
+/// hang.
+const PATIENCES: u32 = 10;
 
 /// A number that the watchdog tells.
 #[derive(Clone)]
@@ -58,6 +62,14 @@ struct Told {
     phase: String,
     counters: Vec<(&'static str, Counter)>,
     tree: Option<Context>,
+}
+
+impl Told {
+    /// What changes while a test gets on.
+    fn news(&self) -> (String, Vec<usize>) {
+        let counts = self.counters.iter().map(|(_, counter)| counter.get());
+        (self.phase.clone(), counts.collect())
+    }
 }
 
 /// What a test tells of itself.
@@ -140,20 +152,20 @@ fn turn() -> impl Drop {
 
 /// Runs a test under the watchdog.
 pub(crate) fn watched(f: impl FnOnce(&Watch) + Send + 'static) {
-    run(name_of(&f), Builder::new(), patience(), f);
+    run(name_of(&f), Builder::new(), f);
 }
 
 /// The same with a stack of 64 KiB.
 pub(crate) fn on_small_stack(f: impl FnOnce(&Watch) + Send + 'static) {
     let name = name_of(&f);
-    run(name, Builder::new().stack_size(64 * 1024), patience(), f);
+    run(name, Builder::new().stack_size(64 * 1024), f);
 }
 
 /// The same in a process of its own, and on a usual stack.
 pub(crate) fn alone(f: impl FnOnce(&Watch) + Send + 'static) {
     let name = name_of(&f);
     if is_alone(name) {
-        return run(name, Builder::new(), patience(), f);
+        return run(name, Builder::new(), f);
     }
     let turn = turn();
     let output = run_alone(name, &[]);
@@ -193,18 +205,13 @@ fn run_alone(name: &'static str, env: &[(&str, &str)]) -> Output {
     // It has a watchdog of its own, and ends by that.
     let slack = Duration::from_secs(60);
     let asked = thread::spawn(move || send.send(command.output()));
-    let output = receive.recv_timeout(patience() + slack);
+    let output = receive.recv_timeout(patience() * PATIENCES + slack);
     let output = output.unwrap_or_else(|_| panic!("{name}: its watchdog did not end it"));
     asked.join().unwrap().unwrap();
     output.unwrap()
 }
 
-fn run(
-    name: &'static str,
-    builder: Builder,
-    limit: Duration,
-    f: impl FnOnce(&Watch) + Send + 'static,
-) {
+fn run(name: &'static str, builder: Builder, f: impl FnOnce(&Watch) + Send + 'static) {
     let (ended, end) = mpsc::channel();
     let told = Arc::new(Mutex::new(Told {
         phase: "begins".to_owned(),
@@ -225,13 +232,31 @@ fn run(
         }
     };
     let thread = builder.name(name.to_owned()).spawn(body).unwrap();
-    let end = end.recv_timeout(limit);
-    match end {
-        Ok(Ok(())) => thread.join().unwrap(),
-        Ok(Err(panic)) => resume_unwind(panic),
-        Err(_) => bark(name, began, &told),
+    match await_end(&end, &told) {
+        Some(Ok(())) => thread.join().unwrap(),
+        Some(Err(panic)) => resume_unwind(panic),
+        None => bark(name, began, &told),
     }
     drop(turn);
+}
+
+/// How a test ended, if it got on until then.
+fn await_end(end: &mpsc::Receiver<Ended>, told: &Mutex<Told>) -> Option<Ended> {
+    let (patience, began) = (patience(), Instant::now());
+    let mut last = (began, None);
+    loop {
+        if let Ok(end) = end.recv_timeout(patience / 20) {
+            return Some(end);
+        }
+        // A thread may have panicked with the lock, or be stopped with it.
+        let news = told.try_lock().ok().map(|told| told.news());
+        if news.is_some() && news != last.1 {
+            last = (Instant::now(), news);
+        }
+        if last.0.elapsed() >= patience || began.elapsed() >= patience * PATIENCES {
+            return None;
+        }
+    }
 }
 
 /// Tells what is known, and ends the process.

@@ -1,6 +1,6 @@
 //! No seeded bugs: every operation is what its site asks for.
 
-use super::super::Site;
+use super::Site;
 use std::sync::atomic::Ordering;
 
 #[inline(always)]
