@@ -29,6 +29,13 @@ fn dead_children_wait_for_a_batch() {
         }
     }
     assert_eq!(model::unreaped(&ctx), 0);
+    // In each lane of a split list, for a larger one.
+    model::split(&ctx);
+    for dead in 0..model::BATCH_SPLIT {
+        assert_eq!(model::unreaped(&ctx), dead);
+        drop(ctx.with_cancel());
+    }
+    assert_eq!(model::unreaped(&ctx), 0);
 }
 
 // V9, V10, P47, G26, D9: many short children, one by one.
@@ -176,6 +183,8 @@ fn abandoned_waits_leave_no_growth() {
                 wait
             })
             .collect();
+        // Looking at them keeps none.
+        assert_eq!(ctx.tree().nodes().count(), 1);
         for _ in 0..100_000 {
             assert!(poll(&mut ctx.cancelled(), &waker).is_pending());
             assert!(model::live_objects() <= before + others.len() + model::BATCH);
