@@ -38,7 +38,10 @@ fn a_touch_after_the_end_says_false() {
 
     let (ctx, idle) = root.with_idle_timeout(LENGTH);
     idle.handle().cancel_with("by hand");
+    let ends = ctx.deadline();
+    clock.advance(LENGTH / 2);
     assert!(!idle.touch() && !idle.cancel());
+    assert_eq!(ctx.deadline(), ends, "moved");
     let expected = (Reason::Cancelled, Some("by hand".to_owned()));
     assert_eq!(outcome(&ctx), Some(expected));
 

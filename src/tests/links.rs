@@ -397,3 +397,21 @@ fn links_go_while_their_parents_are_cancelled() {
         }
     });
 }
+
+// V21: however many parents, and however often each is given.
+#[test]
+fn a_parent_that_is_given_often_is_linked_to_once() {
+    for count in [2, 4, 12] {
+        let parents: Vec<_> = (0..count)
+            .map(|_| Context::background().with_cancel())
+            .collect();
+        let often = [&parents, &parents, &parents];
+        let often: Vec<&Context> = often.into_iter().flatten().map(|(ctx, _)| ctx).collect();
+        let (linked, _) = Context::background().link(often);
+        for (parent, _) in &parents {
+            assert_eq!(parent.tree().nodes().next().unwrap().links(), 1);
+        }
+        parents[count - 1].1.cancel();
+        assert!(linked.is_cancelled());
+    }
+}

@@ -9,8 +9,9 @@ use super::tools::{
     Body, Random, Wakes, alone, assert_nothing_left, at_once, cause_on_drop, in_time, on_wake,
     orders, poll, start,
 };
-use crate::{CancelHandle, Context, model};
-use std::sync::{Arc, mpsc};
+use crate::{CancelHandle, Context, Registration, model};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
 
 type Pair = (Context, CancelHandle);
 
@@ -27,6 +28,13 @@ fn dead_children_wait_for_a_batch() {
             assert_eq!(model::unreaped(&ctx), dead, "{round}");
             drop(ctx.with_cancel());
         }
+    }
+    assert_eq!(model::unreaped(&ctx), 0);
+    // In each lane of a split list, for a larger one.
+    model::split(&ctx);
+    for dead in 0..model::BATCH_SPLIT {
+        assert_eq!(model::unreaped(&ctx), dead);
+        drop(ctx.with_cancel());
     }
     assert_eq!(model::unreaped(&ctx), 0);
 }
@@ -176,6 +184,8 @@ fn abandoned_waits_leave_no_growth() {
                 wait
             })
             .collect();
+        // Looking at them keeps none.
+        assert_eq!(ctx.tree().nodes().count(), 1);
         for _ in 0..100_000 {
             assert!(poll(&mut ctx.cancelled(), &waker).is_pending());
             assert!(model::live_objects() <= before + others.len() + model::BATCH);
@@ -294,4 +304,44 @@ fn races_leave_nothing_behind() {
         assert_nothing_left();
         assert_eq!(Arc::strong_count(&drops), 1);
     });
+}
+
+// V9, V13: a callback that a cancel is about to run outlives its registration and
+// its context, which the callback before it gives up, and goes once.
+#[test]
+fn a_callback_about_to_run_outlives_its_context() {
+    alone(
+        "tests::memory::a_callback_about_to_run_outlives_its_context",
+        || {
+            let (top, handle) = root();
+            let (ctx, keep) = top.with_cancel();
+            let (parent, siblings) = (top.clone(), 2 * model::BATCH);
+            let held = Arc::new(Mutex::new(None));
+            let all = held.clone();
+            ctx.after_cancel(move |_| {
+                let (second, ctx, keep): (Registration, Context, CancelHandle) =
+                    all.lock().unwrap().take().unwrap();
+                second.detach();
+                drop((ctx, keep));
+                // So that what was given up is freed, and not just buried.
+                for _ in 0..siblings {
+                    drop(parent.with_cancel());
+                }
+                model::collect();
+            })
+            .detach();
+            let runs = Arc::new(AtomicUsize::new(0));
+            let count = runs.clone();
+            let second = ctx.after_cancel(move |_| {
+                count.fetch_add(1, SeqCst);
+            });
+            let freed = model::live_objects();
+            *held.lock().unwrap() = Some((second, ctx, keep));
+            handle.cancel();
+            assert_eq!(runs.load(SeqCst), 1);
+            assert!(model::live_objects() < freed);
+            drop((top, handle));
+            assert_nothing_left();
+        },
+    );
 }

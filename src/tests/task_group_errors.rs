@@ -5,10 +5,10 @@ use super::group_tools::{
     until_cancelled,
 };
 use super::tools::{OnDrop, in_time, on_wake, outcome, peek, poll};
-use crate::{Context, JoinError, Reason};
+use crate::{Context, JoinError, Reason, TaskGroup};
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 async fn fail(with: usize) -> End {
@@ -324,4 +324,54 @@ fn a_failing_task_may_be_the_last_to_hold_anything() {
         assert!(inside.lock().unwrap().is_none());
         assert_eq!(ctx.cause().unwrap().to_string(), "from inside");
     });
+}
+
+// V14: the waker of a join panics when a task is given up that nobody polled.
+#[test]
+fn the_panic_of_a_waker_comes_out_where_the_last_task_is_given_up() {
+    let (hand, group) = Hand::group(&Context::background());
+    group.try_spawn(done()).unwrap();
+    group.close();
+    let mut join = super::group_tools::boxed(group.join());
+    assert!(poll(&mut join, &on_wake(|| panic!("waker"))).is_pending());
+    assert_eq!(panic_of(|| hand.clear()).as_deref(), Some("waker"));
+    assert_eq!(group.len(), 0);
+    assert!(peek(&mut join).is_ready());
+}
+
+/// An error that panics when it is dropped while the flag is up.
+#[derive(Clone, Debug)]
+struct Armed(Arc<AtomicBool>);
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        assert!(!self.0.load(SeqCst), "drop of an error");
+    }
+}
+
+impl std::fmt::Display for Armed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("armed")
+    }
+}
+
+impl Error for Armed {}
+
+// V14: errors that nobody asked for panic one after the other when the group goes.
+#[test]
+fn the_panic_of_an_error_comes_out_where_its_group_is_dropped() {
+    let hand = Hand::default();
+    let group = TaskGroup::with_spawner(&Context::background(), hand.clone());
+    let armed = Arc::new(AtomicBool::new(false));
+    for _ in 0..3 {
+        let error = Armed(armed.clone());
+        group.try_spawn(async move { Err(error) }).unwrap();
+    }
+    hand.run();
+    let ctx = group.context().clone();
+    armed.store(true, SeqCst);
+    let panic = panic_of(|| drop(group));
+    armed.store(false, SeqCst);
+    assert_eq!(panic.as_deref(), Some("drop of an error"));
+    assert!(ctx.is_cancelled());
 }

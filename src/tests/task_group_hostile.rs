@@ -130,7 +130,7 @@ fn an_error_that_panics_when_dropped_is_survived() {
                 } else {
                     "drop of an error"
                 };
-                assert!(panic.as_deref().is_none_or(|panic| panic == text));
+                assert_eq!(panic.as_deref(), Some(text));
             }
         },
     );
