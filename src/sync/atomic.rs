@@ -107,7 +107,14 @@ macro_rules! integer {
     };
 }
 
-integer!(AtomicUsize, usize, fetch_add, fetch_sub, fetch_or, fetch_max);
+integer!(
+    AtomicUsize,
+    usize,
+    fetch_add,
+    fetch_sub,
+    fetch_or,
+    fetch_max
+);
 integer!(AtomicU32, u32, fetch_add, fetch_sub, fetch_or, fetch_max);
 
 /// An atomic pointer.
