@@ -40,16 +40,20 @@
 //!
 //! The winner's compare-and-swap releases the record and all that came before
 //! the cancel; every reader acquires it. A settler acquired the word before and
-//! releases the marks below it, so whoever reads SETTLED sees those marks.
+//! releases the marks below it, so whoever reads SETTLED sees those marks. What is
+//! given to a node while it is ended, a first deadline, is seen by one of the two:
+//! both go by read-modify-writes of the word.
 //!
 //! # Progress
 //!
-//! Every operation here is one atomic instruction: wait-free.
+//! Every operation here is one atomic instruction, or tried again when the word has
+//! changed, which it does twice: wait-free.
 //!
-//! Models: `cancel_vs_cancel`, `cancel_vs_poll`, `cancel_vs_attach`.
+//! Models: `cancel_vs_cancel`, `cancel_vs_poll`, `cancel_vs_attach`,
+//! `late_deadline_vs_cancel`.
 
 use crate::error::{Cause, Id, Reason};
-use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicPtr, Site, memory};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -271,6 +275,30 @@ impl<N> AtomicState<N> {
             Ok(_) => Ok(()),
             Err(bits) => Err(Word::from_bits(bits)),
         }
+    }
+
+    /// The same for a node that may be given something meanwhile which goes when
+    /// it is done: who gives it [looks](Self::look_in_order) afterwards.
+    #[inline]
+    pub(crate) fn finish_in_order(&self, word: Word<N>, site: Site) -> Result<(), Word<N>> {
+        // Release, and Acquire on failure: as in `finish`. Acquire: shows what
+        // was given by who still found the node live; meets the Release in
+        // `look_in_order`.
+        match self
+            .word
+            .compare_exchange(std::ptr::null_mut(), word.bits, AcqRel, Acquire, site)
+        {
+            Ok(_) => Ok(()),
+            Err(bits) => Err(Word::from_bits(bits)),
+        }
+    }
+
+    /// Whether the node is live, for who has given it something: if so, whoever
+    /// ends it later [sees](Self::finish_in_order) that.
+    pub(crate) fn look_in_order(&self, site: Site) -> bool {
+        // Release, by a read-modify-write: what was given; meets the Acquire in
+        // `finish_in_order`.
+        Word::<N>::from_bits(self.word.read_in_order(Release, site)).is_live()
     }
 
     /// The same by the constructor of the node, which nobody else has a handle

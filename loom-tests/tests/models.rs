@@ -62,6 +62,9 @@ tests! {
     set_deadline_twice_on_one_without
     set_deadline_twice_below_a_moved_one
     set_deadline_vs_cancel
+    late_deadline_vs_cancel
+    late_deadline_vs_cancel_of_the_parent
+    late_deadline_vs_cancel_across
     touch_vs_fire
     touch_vs_later_touch
     set_deadline_vs_drop_below

@@ -54,7 +54,7 @@ pub(super) fn cancel(
 
 /// The same with a word that says why.
 pub(super) fn cancel_by(node: &Node, word: Word<Node>, cut: bool) -> bool {
-    match node.state.finish(word, Site::Cancel) {
+    match node.state.finish_in_order(word, Site::Cancel) {
         Ok(()) => {
             let called = node.has_timer() && deadline::disarm(node);
             if !mark::is_leaf(node) || node.is(Facets::FAR) {

@@ -25,9 +25,12 @@
 //! - **M2** A live node without the note MOVED, whose own deadline is not armed,
 //!   has a deadline above it that comes no later, is armed, and was never moved.
 //! - **M3** A deadline is moved only when its node has the note SPREAD.
+//! - **M4** A first deadline that is given to a node while it is ended is taken off:
+//!   by who ended it, or by who gave it and looks again. Both decide on the state
+//!   word, by read-modify-writes.
 //!
 //! Models: `deadline_vs_cancel`, `deadline_vs_drop`, `set_deadline_vs_fire`,
-//! `set_deadline_vs_attach`, `set_deadlines_at_once`.
+//! `set_deadline_vs_attach`, `set_deadlines_at_once`, `late_deadline_vs_cancel`.
 
 use super::{NodeRef, attach, cancel, moved};
 use crate::error::Reason;
@@ -335,7 +338,7 @@ impl NodeRef {
         if to.at < before {
             arm(timer);
         }
-        if self.is_done() {
+        if !node.state.look_in_order(Site::MoveLook) {
             // Whoever ended it may not have known of the timer yet.
             if disarm(node) {
                 wake_driver_of(node);

@@ -161,7 +161,7 @@ impl<'t> Walk<'t> {
 
     /// Marks one child. True if its lanes are to be walked.
     fn mark(&self, child: &Node, word: Word<Node>, claimed: &mut Claimed) -> bool {
-        let (now, settled) = match child.state.finish(word, Site::Mark) {
+        let (now, settled) = match child.state.finish_in_order(word, Site::Mark) {
             Ok(()) => {
                 claimed.disarm(child);
                 (word, false)
@@ -211,7 +211,7 @@ impl<'t> Walk<'t> {
         if now.is_live() {
             let record = ask::record_like(self.owner).expect("the owner is done");
             let word = Word::record(OwnedRecord::new(record));
-            match node.state.finish(word, Site::Cross) {
+            match node.state.finish_in_order(word, Site::Cross) {
                 Ok(()) => won = true,
                 Err(theirs) => {
                     now = theirs;

@@ -151,6 +151,7 @@ sites! {
     MomentDueLoad,
     MomentSet,
     MomentSetLoad,
+    MoveLook,
     MoveWakes,
     MovedRecheck,
     NoteLeave,

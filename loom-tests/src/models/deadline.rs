@@ -2,7 +2,7 @@
 
 use crate::tools::{Wakes, poll, race, race3, wait};
 use ctxtree::time::ManualClock;
-use ctxtree::{Context, Reason};
+use ctxtree::{CancelHandle, Context, Reason};
 use std::time::Duration;
 
 const fn ns(count: u64) -> Duration {
@@ -414,6 +414,32 @@ pub(super) fn set_deadline_vs_cancel() {
     race(move || handle.set_deadline(at), move || again.cancel());
     assert_eq!(ctx.reason(), Some(Reason::Cancelled));
     assert_eq!(clock.outstanding(), 0);
+}
+
+/// A context gets its first deadline while this cancel ends it.
+fn late_deadline(clock: &ManualClock, ctx: &(Context, CancelHandle), cancel: CancelHandle) {
+    let (at, handle) = (clock.now() + ns(5), ctx.1.clone());
+    race(move || handle.set_deadline(at), move || cancel.cancel());
+    assert_eq!(ctx.0.reason(), Some(Reason::Cancelled));
+    assert_eq!(clock.outstanding(), 0, "a timer is left");
+}
+
+pub(super) fn late_deadline_vs_cancel() {
+    let (clock, root) = clock();
+    let ctx = root.with_cancel();
+    late_deadline(&clock, &ctx, ctx.1.clone());
+}
+
+pub(super) fn late_deadline_vs_cancel_of_the_parent() {
+    let (clock, root) = clock();
+    let (parent, handle) = root.with_cancel();
+    late_deadline(&clock, &parent.with_cancel(), handle);
+}
+
+pub(super) fn late_deadline_vs_cancel_across() {
+    let (clock, root) = clock();
+    let (other, handle) = Context::background().with_cancel();
+    late_deadline(&clock, &root.link([&other]), handle);
 }
 
 pub(super) fn set_deadline_vs_drop_below() {

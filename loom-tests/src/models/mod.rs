@@ -75,6 +75,9 @@ models! {
     deadline::set_deadline_twice_on_one_without, 2, 1, Kept, "two threads give a context its one deadline";
     deadline::set_deadline_twice_below_a_moved_one, 2, 1, Kept, "so do they where all was told before";
     deadline::set_deadline_vs_cancel, 2, 2, Kept, "a move during a cancel leaves no timer";
+    deadline::late_deadline_vs_cancel, 2, 1, Kept, "so does a first deadline (M4, P67)";
+    deadline::late_deadline_vs_cancel_of_the_parent, 2, 1, Kept, "during a cancel of the parent";
+    deadline::late_deadline_vs_cancel_across, 2, 1, Kept, "and of what it is linked to";
     deadline::touch_vs_fire, 2, 2, Kept, "a touch counts, or learns that the time has come (D2)";
     deadline::touch_vs_later_touch, 2, 2, Kept, "of two touches the later one counts, whoever is last";
     deadline::set_deadline_vs_drop_below, 2, 2, Kept, "a child dropped while it is told is freed once";
