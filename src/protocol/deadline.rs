@@ -338,8 +338,8 @@ impl NodeRef {
         if to.at < before {
             arm(timer);
         }
-        if !node.state.look_in_order(Site::MoveLook) {
-            // Whoever ended it may not have known of the timer yet.
+        // Again: whoever ended it meanwhile may not have known of the timer (M4).
+        if recheck(Site::LateRecheck) && !node.state.look_in_order(Site::MoveLook) {
             if disarm(node) {
                 wake_driver_of(node);
             }

@@ -133,6 +133,7 @@ sites! {
     LanesPeek,
     LateInstall,
     LateLoad,
+    LateRecheck,
     Leave,
     LeaveLoad,
     LetGo,

@@ -43,7 +43,7 @@ models! {
     cancel::cancel_vs_cancel_deep, 2, 2, Kept, "the same over two levels";
     cancel::cancel_vs_cancel_observed, 3, 1, Kept, "a third thread that sees a loser return sees all marked";
     cancel::cancel_vs_cancel_nested, 2, 2, Kept, "a cancel of the middle and one of the root: both return with the leaf marked";
-    cancel::cancel_vs_poll, 2, 6, Kept, "who sees done sees the final cause, origin and location (V1)";
+    cancel::cancel_vs_poll, 2, 99, Kept, "who sees done sees the final cause, origin and location (V1)";
     cancel::cancel_vs_poll_below, 2, 3, Kept, "who sees a child done sees the ancestor's cause (V1, V4)";
     cancel::cancel_vs_cancel_causes, 2, 2, Kept, "the first cause wins and is everybody's (V6)";
     cancel::split_vs_cancel, 3, 1, Kept, "children attached while the list is being split are all done (T1)";
@@ -108,16 +108,16 @@ models! {
     driver::driver_arm_vs_look, 3, 1, Kept, "what is armed while the driver looks is found, or wakes it (D5)";
     driver::driver_that_cannot_start, 2, 1, Kept, "where no thread can be started, who arms the next one notices (V18)";
     driver::driver_vs_busy_wheel, 3, 1, Kept, "who works on a wheel wakes the driver that came meanwhile";
-    places::place_take_vs_give, 2, 8, Kept, "who takes a place comes after who gave it back";
+    places::place_take_vs_give, 2, 99, Kept, "who takes a place comes after who gave it back";
     places::place_wait_vs_give, 2, 2, Kept, "who waits around a give-back gets the place (P7), and comes after it";
     places::place_wait_vs_take, 3, 2, Kept, "a place given back goes to the wait or to who takes it, never to both or neither (P3)";
     places::place_waits_vs_give, 3, 1, Kept, "one of two who come meanwhile gets it, the other the next (P7)";
     places::place_gives_vs_waits, 3, 1, Kept, "two who wait around two give-backs get both";
     places::place_gives_vs_queue, 2, 2, Kept, "so do two in the queue, after both (P1)";
-    places::place_served_vs_woken, 2, 5, Kept, "who sees its place before it is woken is freed once (P5)";
+    places::place_served_vs_woken, 2, 99, Kept, "who sees its place before it is woken is freed once (P5)";
     places::place_give_up_vs_give, 2, 2, Kept, "a wait that gives up around a give-back loses no place (P4)";
     places::place_give_up_passes_on, 2, 3, Kept, "and the next one gets it (P4)";
-    places::place_give_ups_from_the_queue, 2, 6, Kept, "waits that give up in the queue are freed once (P5)";
+    places::place_give_ups_from_the_queue, 2, 99, Kept, "waits that give up in the queue are freed once (P5)";
     places::place_give_up_vs_work, 2, 4, Kept, "so is one that gives up on the way there";
     places::place_give_up_vs_give_vs_wait, 3, 1, Kept, "nobody overtakes where one gives up and one comes (P3, P5)";
     places::place_repoll_vs_give, 2, 2, Kept, "a wait polled again with another waker wakes the last one (P6)";
@@ -147,8 +147,8 @@ models! {
     callback::stop_vs_cancel, 2, 2, Kept, "a callback runs or is prevented, never both (V13)";
     callback::stops_vs_cancel, 2, 2, Kept, "so do those that are reaped meanwhile (L6, W3)";
     callback::stops_of_the_older_vs_cancel, 2, 2, Kept, "and those that are unlinked from the middle (L6)";
-    callback::stop_vs_stop, 2, 8, Kept, "one of two stops prevents (V13)";
-    callback::stop_vs_reaping_stop, 2, 4, Kept, "a stopped callback is freed by the later of its reaper and its owner (W3)";
+    callback::stop_vs_stop, 2, 99, Kept, "one of two stops prevents (V13)";
+    callback::stop_vs_reaping_stop, 2, 99, Kept, "a stopped callback is freed by the later of its reaper and its owner (W3)";
     callback::stop_vs_last_handle, 2, 1, Full, "a stop goes to a node that may be ending (W5, N6)";
     callback::stops_vs_last_handle, 2, 2, Focused, "and reaps there";
     callback::detached_vs_last_handle_vs_cancel, 2, 2, Kept, "a callback whose context ends during a cancel runs or is dropped, once";
@@ -161,7 +161,7 @@ models! {
     group::two_joins_vs_last_task, 2, 1, Kept, "and so do two joins";
     group::admit_vs_close, 2, 2, Kept, "what is admitted before a close is waited for, what is not comes back (V22, P6)";
     group::admit_vs_join, 2, 2, Kept, "so it is with a join";
-    group::last_task_vs_close, 2, 8, Kept, "whoever is last winds up, once (A2, A3)";
+    group::last_task_vs_close, 2, 99, Kept, "whoever is last winds up, once (A2, A3)";
     group::last_tasks_observed, 3, 1, Kept, "who is told that no main task is left sees what they did (V22)";
     group::last_task_vs_close_observed, 3, 1, Kept, "also where a close finds none";
     group::last_task_vs_join_observed, 3, 1, Kept, "or a join";
@@ -200,7 +200,7 @@ models! {
     link::link_vs_two_cancels, 2, 2, Kept, "the first of two parents decides, and a wait is woken once (V21, V6)";
     link::link_drop_vs_cancel, 2, 2, Full, "a link dropped during a cancel of a parent is freed once (F1, N7)";
     link::link_and_child_drop_vs_cancel, 2, 2, Kept, "so is one that only a child keeps (N7)";
-    link::last_handle_of_a_link_sees_the_child, 2, 5, Kept, "the last drop sees a child made through another handle (N7)";
+    link::last_handle_of_a_link_sees_the_child, 2, 99, Kept, "the last drop sees a child made through another handle (N7)";
     link::link_of_a_dropped_parent_vs_cancel, 2, 2, Kept, "a parent that nobody holds relays to its links (V9, V21)";
     link::link_vs_losing_cancel, 2, 1, Kept, "a loser returns with what is behind a link marked (V3, V21)";
     link::link_child_vs_cancel, 2, 2, Kept, "a child attached below a link during a cancel is done (V5)";
@@ -214,7 +214,7 @@ models! {
     source::source_of_a_dropped_context_vs_child, 2, 2, Kept, "and reaches the child of a context that nobody holds (V9)";
     value::value_lookup_vs_lookup, 2, 2, Kept, "two lookups make the same index, each finds what is there (V20, E3)";
     value::value_lookup_vs_drop, 3, 1, Kept, "so they do while handles above are dropped (E1)";
-    value::value_drop_vs_drop, 2, 8, Kept, "a value is dropped once, after all that was done with it (V20)";
+    value::value_drop_vs_drop, 2, 99, Kept, "a value is dropped once, after all that was done with it (V20)";
     value::value_drop_vs_lookup, 2, 2, Kept, "the same where two children keep its context (V20, T7)";
     value::value_orphan_vs_lookup, 2, 3, Kept, "and where its context's last handle and the child's go at once (V20, T7)";
 }
