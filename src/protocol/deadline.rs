@@ -338,8 +338,14 @@ impl NodeRef {
         if to.at < before {
             arm(timer);
         }
-        // Again: whoever ended it meanwhile may not have known of the timer (M4).
-        if recheck(Site::LateRecheck) && !node.state.look_in_order(Site::MoveLook) {
+        let is_done = if node.is(Facets::TIMED) {
+            // Whoever ended it knew of the timer, and took it off.
+            self.is_done()
+        } else {
+            // Again: whoever ended it meanwhile may not have known of the timer (M4).
+            recheck(Site::LateRecheck) && !node.state.look_in_order(Site::MoveLook)
+        };
+        if is_done {
             if disarm(node) {
                 wake_driver_of(node);
             }
