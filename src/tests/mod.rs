@@ -114,6 +114,8 @@ mod task_group_sweep;
 mod task_group_tokio;
 mod ties;
 #[cfg(feature = "tokio")]
+mod tokio_ends;
+#[cfg(feature = "tokio")]
 mod tokio_time;
 mod tools;
 #[cfg(feature = "internal-model")]
