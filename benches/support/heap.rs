@@ -2,6 +2,7 @@
 //! wrong rather than fast or slow.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +14,11 @@ pub(crate) const SLACK: usize = 64 << 10;
 /// what they have, can be on their way.
 pub(crate) const COLLECTED: usize = 256 << 10;
 
-static COUNT: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    // Without a destructor, so it may be used at any time of a thread's life.
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
 static WIDEST: AtomicUsize = AtomicUsize::new(0);
@@ -24,7 +29,7 @@ pub(crate) struct Counting;
 // SAFETY: every call goes to `System` as it came; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+        COUNT.with(|count| count.set(count.get() + 1));
         LIVE.fetch_add(layout.size(), Ordering::Relaxed);
         LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
         WIDEST.fetch_max(layout.align(), Ordering::Relaxed);
@@ -39,9 +44,10 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Allocations so far.
+/// Allocations of this thread so far. The timers' thread allocates when it
+/// starts and when it runs, which may be at any time.
 pub(crate) fn count() -> usize {
-    COUNT.load(Ordering::Relaxed)
+    COUNT.with(Cell::get)
 }
 
 /// Bytes that are allocated now.
