@@ -118,9 +118,8 @@ fn idle(answers: &mut Answers, deadlines: usize, length: Duration) {
     let held: Vec<_> = (0..deadlines)
         .map(|n| root.with_timeout(hours(n)))
         .collect();
-    thread::sleep(Duration::from_millis(200));
     let title = format!("{deadlines} deadlines far away, {length:?}");
-    let Some(before) = sleeps_of_others() else {
+    let Some(before) = settled() else {
         println!("     {title}: not counted, there is no /proc here");
         return;
     };
@@ -135,6 +134,21 @@ fn idle(answers: &mut Answers, deadlines: usize, length: Duration) {
         format_args!("{woken} wake-ups of {threads} other threads"),
     );
     drop(held);
+}
+
+/// The same once every thread has slept and none wakes: the timers' thread may be
+/// slow to start. What has not settled in ten seconds is counted as it is.
+fn settled() -> Option<Vec<(String, u64)>> {
+    let mut before = sleeps_of_others()?;
+    for _ in 0..50 {
+        thread::sleep(Duration::from_millis(200));
+        let now = sleeps_of_others()?;
+        if now == before && now.iter().all(|(_, count)| *count > 0) {
+            break;
+        }
+        before = now;
+    }
+    Some(before)
 }
 
 /// The threads but this one, and how often each has gone to sleep.
