@@ -47,6 +47,11 @@ mod with_value;
 #[doc = include_str!("../docs/groups.md")]
 struct GroupsChapter;
 
+/// The same for the chapter on deadlines.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/time.md")]
+struct TimeChapter;
+
 #[cfg(feature = "internal-model")]
 #[doc(hidden)]
 pub mod model;
