@@ -194,6 +194,9 @@ tests! {
     link_diamond_vs_cancel
     link_cancel_vs_cancel_of_other
     two_links_vs_cancel
+    listener_vs_ready
+    listener_vs_early_wake
+    listener_vs_drop
     source_vs_derive
     source_vs_cancel
     source_vs_drop
