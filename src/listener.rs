@@ -31,7 +31,8 @@
 //! Those of the lock: what was done before a wake is visible to the poll that the
 //! wake makes, or that its note asks for.
 //!
-//! Progress: the lock is held for some instructions, and nobody waits for a poll.
+//! Progress: the lock is held for some instructions, and nobody waits for a poll. A
+//! future that wakes itself in each poll is polled without an end, on one thread.
 //!
 //! Models: `listener_vs_ready`, `listener_vs_early_wake`, `listener_vs_drop`.
 

@@ -63,6 +63,8 @@ mod leaks;
 mod lifetime;
 mod link_graphs;
 mod links;
+#[cfg(feature = "internal-model")]
+mod listeners;
 mod memory;
 #[cfg(feature = "internal-model")]
 mod mixed;
