@@ -34,7 +34,8 @@
 //! Progress: the lock is held for some instructions, and nobody waits for a poll. A
 //! future that wakes itself in each poll is polled without an end, on one thread.
 //!
-//! Models: `listener_vs_ready`, `listener_vs_early_wake`, `listener_vs_drop`.
+//! Models: `listener_vs_ready`, `listener_vs_early_wake`, `listener_vs_drop`,
+//! `listener_drop_vs_early_wake`.
 
 use crate::payload::forget;
 use crate::sync::{Lock, Site, recheck};

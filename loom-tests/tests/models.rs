@@ -197,6 +197,7 @@ tests! {
     listener_vs_ready
     listener_vs_early_wake
     listener_vs_drop
+    listener_drop_vs_early_wake
     source_vs_derive
     source_vs_cancel
     source_vs_drop

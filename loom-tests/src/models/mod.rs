@@ -211,6 +211,7 @@ models! {
     listener::listener_vs_ready, 2, 99, Kept, "a foreign future that is ready while it is first polled is heard, once (Q2, Q3)";
     listener::listener_vs_early_wake, 2, 99, Kept, "so is one that was woken too early (Q1, Q2)";
     listener::listener_vs_drop, 2, 99, Kept, "one that nobody listens to any more is dropped, once (Q3)";
+    listener::listener_drop_vs_early_wake, 2, 99, Kept, "also by the thread that polls it just then (Q1, Q3)";
     source::source_vs_derive, 2, 3, Kept, "a source that fires while it is registered is heard";
     source::source_vs_cancel, 2, 2, Kept, "a source or the handle decides (V6)";
     source::source_vs_drop, 2, 2, Full, "a source may fire while its context goes (F1, N7)";
