@@ -1,5 +1,6 @@
 //! The graph for Graphviz.
 
+use super::text::is_shown_by_code;
 use super::{Node, State};
 use std::fmt::{self, Write};
 
@@ -42,7 +43,7 @@ impl<W: Write> Write for DotText<'_, W> {
             '\\' => self.0.write_str("\\\\"),
             '\n' => self.0.write_str("\\n"),
             '&' => self.0.write_str("&amp;"),
-            c if c.is_control() => write!(self.0, "\\\\u{{{:x}}}", u32::from(c)),
+            c if is_shown_by_code(c) => write!(self.0, "\\\\u{{{:x}}}", u32::from(c)),
             c => self.0.write_char(c),
         }
     }

@@ -15,8 +15,9 @@ use crate::protocol::Row;
 /// One line a context, children indented below their parent: the name, or what
 /// made it, then the id. A done one says `cancelled` or `deadline exceeded`; one
 /// that nobody holds any more, but something below it, says `orphaned`; then the
-/// numbers of links to it, waiters and callbacks. Line breaks and other control characters in a name are
-/// escaped. Lines more than 32 levels down are indented no further, and begin
+/// numbers of links to it, waiters and callbacks. Line breaks and other control
+/// characters in a name are escaped, and so are those that turn the direction
+/// of text. Lines more than 32 levels down are indented no further, and begin
 /// with their depth in brackets.
 ///
 /// # Examples

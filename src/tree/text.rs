@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 /// How far the text tree indents, in levels; a deeper line begins with its
 /// depth instead. Else a chain would print in the square of its length.
-const INDENTED: usize = 32;
+pub(super) const INDENTED: usize = 32;
 
 impl Node {
     /// Name or kind.
@@ -66,8 +66,18 @@ impl fmt::Display for Snapshot {
     }
 }
 
-/// Escapes what would break a line.
-struct OneLine<'o, W>(&'o mut W);
+/// Whether it would break a line, or have what is around it shown in another
+/// order, and so is shown by its code.
+pub(super) fn is_shown_by_code(c: char) -> bool {
+    let breaks_or_turns = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    c.is_control() || breaks_or_turns
+}
+
+/// Escapes what is shown by its code.
+pub(super) struct OneLine<'o, W>(pub(super) &'o mut W);
 
 impl<W: Write> Write for OneLine<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -75,7 +85,7 @@ impl<W: Write> Write for OneLine<'_, W> {
     }
 
     fn write_char(&mut self, c: char) -> fmt::Result {
-        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+        if is_shown_by_code(c) {
             write!(self.0, "{}", c.escape_default())
         } else {
             self.0.write_char(c)
