@@ -3,6 +3,8 @@
 //! Plain data; the walk that collects it is the protocol's.
 
 mod dot;
+mod html;
+mod mermaid;
 mod node;
 mod snapshot;
 mod text;
