@@ -127,6 +127,12 @@ mod tokio_ends;
 mod tokio_time;
 mod tools;
 #[cfg(feature = "internal-model")]
+mod tree_html;
+#[cfg(feature = "internal-model")]
+mod tree_mermaid;
+#[cfg(feature = "internal-model")]
+mod tree_names;
+#[cfg(feature = "internal-model")]
 mod tree_text;
 #[cfg(feature = "internal-model")]
 mod value_drops;

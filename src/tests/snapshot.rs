@@ -235,9 +235,9 @@ static TENANT: Key<Secret> = Key::new("tenant\n");
 #[test]
 fn values_are_shown_by_their_type_or_key() {
     let (top, _stop) = root();
-    let typed = top.with_value(Secret("hidden"));
-    let keyed = typed.with_key(&TENANT, Secret("hidden"));
-    let (built, _keep) = keyed.derive().value(Secret("hidden")).build();
+    let typed = top.with_value(Secret("concealed"));
+    let keyed = typed.with_key(&TENANT, Secret("concealed"));
+    let (built, _keep) = keyed.derive().value(Secret("concealed")).build();
     assert_eq!(
         text(&top),
         "with_cancel @0\n\
@@ -245,13 +245,19 @@ fn values_are_shown_by_their_type_or_key() {
          \x20   with_key(tenant\\n) @2\n\
          \x20     derive @3\n"
     );
-    for text in [top.tree().to_dot(), format!("{:?}", top.tree())] {
+    let tree = top.tree();
+    for text in [
+        tree.to_dot(),
+        tree.to_mermaid(),
+        tree.to_html(),
+        format!("{tree:?}"),
+    ] {
         assert!(
-            text.contains("tenant") && !text.contains("hidden"),
+            text.contains("tenant") && !text.contains("concealed"),
             "{text}"
         );
     }
-    assert_eq!(built.value::<Secret>().unwrap().0, "hidden");
+    assert_eq!(built.value::<Secret>().unwrap().0, "concealed");
     let kinds: Vec<Kind> = top.tree().nodes().map(Node::kind).collect();
     assert_eq!(kinds, [Kind::Cancel, Kind::Value, Kind::Key, Kind::Derived]);
     drop((typed, keyed));
@@ -458,6 +464,8 @@ fn a_deep_chain_is_shown_on_a_small_stack() {
         write!(sink, "{tree}").unwrap();
         assert!(sink.0 < MANY * 140, "{} bytes", sink.0);
         assert!(tree.to_dot().len() < MANY * 140);
+        assert!(tree.to_mermaid().len() < 50_000);
+        assert!(tree.to_html().len() < MANY * 140);
         drop(tree);
         drop(leaf);
         assert_eq!(top.tree().nodes().len(), 1);
@@ -476,5 +484,7 @@ fn a_million_children_are_shown() {
         assert_eq!(tree.nodes().next().unwrap().children(), MANY);
         let shown = tree.nodes().skip(1).map(Node::id);
         assert!(shown.eq(children.iter().map(Context::id)));
+        assert!(tree.to_mermaid().len() < 50_000);
+        assert!(tree.to_html().len() < MANY * 80);
     });
 }

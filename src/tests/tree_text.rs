@@ -10,18 +10,19 @@ use std::collections::HashMap;
 fn any_name_fits_into_text_and_dot() {
     let (top, _stop) = named(
         &Context::todo(),
-        "two\nlines\r\n\u{2028}\u{1b}[31m \"\u{1F980}\" \\n",
+        "two\nlines\r\n\u{2028}\u{1b}[31m\u{202e} \"\u{1F980}\" \\n",
     );
     let (_child, _keep) = named(&top, "&lt; \\\"; n1 -> n2 [\\");
     let plain = top.tree().to_string();
     assert_eq!(plain.lines().count(), 2);
     assert!(
-        plain.starts_with("two\\nlines\\r\\n\\u{2028}\\u{1b}[31m \"\u{1F980}\" \\n #"),
+        plain.starts_with("two\\nlines\\r\\n\\u{2028}\\u{1b}[31m\\u{202e} \"\u{1F980}\" \\n #"),
         "{plain}"
     );
     let dot = top.tree().to_dot();
     check_dot(&dot, 2);
-    assert!(dot.contains(r#"label="two\nlines\\u{d}\n"#), "{dot}");
+    let text = r#"label="two\nlines\\u{d}\n\\u{2028}\\u{1b}[31m\\u{202e} \"#;
+    assert!(dot.contains(text), "{dot}");
     assert!(
         dot.contains(r#"label="&amp;lt; \\\"; n1 -> n2 [\\\n#"#),
         "{dot}"

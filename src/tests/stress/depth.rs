@@ -122,6 +122,8 @@ fn a_deep_chain_is_looked_up_and_shown() {
         assert_eq!(tree.nodes().count(), nodes.len() + 1);
         write!(sink, "{tree}").unwrap();
         assert!(tree.to_dot().lines().count() > nodes.len());
+        assert!(tree.to_mermaid().ends_with(" more below\"])\n"));
+        assert!(tree.to_html().lines().count() > nodes.len());
         drop(tree);
         let_go(watch, nodes, false);
         assert_eq!(top.live_children(), 0);
