@@ -20,6 +20,8 @@ mod idle;
 mod idle_timeout;
 mod link;
 mod list;
+#[cfg(any(feature = "tokio", feature = "internal-model"))]
+mod listener;
 #[cfg(not(any(crossbeam_loom, ctxtree_shuttle)))]
 mod monitor;
 mod node;
@@ -36,6 +38,8 @@ mod stream;
 mod sync;
 pub mod time;
 mod timer;
+#[cfg(feature = "tokio")]
+mod token;
 pub mod tree;
 mod values;
 mod wait_cell;
@@ -51,6 +55,11 @@ struct GroupsChapter;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/time.md")]
 struct TimeChapter;
+
+/// The same for the chapter on tokens.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../docs/tokio.md")]
+struct TokensChapter;
 
 #[cfg(feature = "internal-model")]
 #[doc(hidden)]
@@ -83,4 +92,6 @@ pub use scope::Scope;
 pub use source::CancelSource;
 #[cfg(feature = "stream")]
 pub use stream::{StreamExt, UntilCancelled};
+#[cfg(feature = "tokio")]
+pub use token::ContextToken;
 pub use values::Key;

@@ -134,6 +134,31 @@ impl PlaceTurn {
     }
 }
 
+/// A future that is polled by its own waker, and what is called when it is ready.
+pub struct Listener(Box<dyn Send>);
+
+impl Listener {
+    /// Polls `future` until it is ready, then calls `then`.
+    pub fn new(
+        future: impl Future<Output = ()> + Send + 'static,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        let then = Box::new(then);
+        Self(Box::new(crate::listener::Listener::new(future, then)))
+    }
+
+    /// Ends it.
+    pub fn end(self) {
+        drop(self.0);
+    }
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
 #[cfg(ctxtree_seeded)]
 pub use crate::sync::Bug;
 

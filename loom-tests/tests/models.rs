@@ -194,6 +194,10 @@ tests! {
     link_diamond_vs_cancel
     link_cancel_vs_cancel_of_other
     two_links_vs_cancel
+    listener_vs_ready
+    listener_vs_early_wake
+    listener_vs_drop
+    listener_drop_vs_early_wake
     source_vs_derive
     source_vs_cancel
     source_vs_drop

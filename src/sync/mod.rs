@@ -16,6 +16,7 @@
 //! | epochs | [`epoch`] |
 //! | one waker slot | [`AtomicWaker`] |
 //! | what is read often and replaced rarely | [`Swap`] |
+//! | a short step of several words | [`Lock`] |
 //! | a look again that a protocol needs | [`recheck`] |
 //! | sizes that shrink in a model | [`limits`] |
 //! | ids, lane choice, statics, thread-locals | the rest |
@@ -42,6 +43,8 @@ pub(crate) use backend::testing;
 pub use seed::Bug;
 
 mod atomic;
+#[cfg(any(feature = "tokio", feature = "internal-model"))]
+mod lock;
 pub(crate) mod park;
 #[cfg(any(crossbeam_loom, ctxtree_shuttle, ctxtree_seeded))]
 mod seed;
@@ -61,6 +64,8 @@ pub(crate) use backend::{
     clock, const_fn, epoch, kept, lane_count, limits, local_flag, memory, prefetch, shared_static,
     spawn, thread_index, yield_now,
 };
+#[cfg(any(feature = "tokio", feature = "internal-model"))]
+pub(crate) use lock::Lock;
 pub(crate) use seed::recheck;
 pub(crate) use site::Site;
 pub(crate) use std::sync::atomic::Ordering;

@@ -141,6 +141,7 @@ sites! {
     LinkBorn,
     LinkNext,
     LinkSeen,
+    ListenAgain,
     LookAgain,
     LoserHelps,
     ManualNow,

@@ -194,3 +194,18 @@ fn idle_at_once_allocates_nothing() {
     let waits = allocations(|| peek(&mut ctx.idle()).is_pending());
     assert!(waits <= 1, "{waits}");
 }
+
+// G16: a token of a context is its callback's and the token's; a context of a token
+// is the context, what ties it to the token, and the wait on it.
+#[cfg(feature = "tokio")]
+#[test]
+fn a_bridge_is_a_few_allocations() {
+    let (ctx, _keep) = Context::background().with_cancel();
+    let token = tokio_util::sync::CancellationToken::new();
+    let counts = [
+        allocations(|| ctx.cancellation_token()),
+        allocations(|| ctx.from_source(token.clone())),
+    ];
+    assert!(counts[0] <= 2, "{counts:?}");
+    assert!(counts[1] <= 11, "{counts:?}");
+}

@@ -51,6 +51,8 @@ const _: () = {
     crosses_threads::<Forgotten>();
     moves_between_threads::<BoxTask>();
     moves_between_threads::<Refused>();
+    #[cfg(feature = "tokio")]
+    crosses_threads::<crate::ContextToken>();
 
     crosses_panics::<Context>();
     crosses_panics::<CancelHandle>();
@@ -66,6 +68,8 @@ const _: () = {
     crosses_panics::<Stop>();
     crosses_panics::<tree::Snapshot>();
     crosses_panics::<Idle<'static>>();
+    #[cfg(feature = "tokio")]
+    crosses_panics::<crate::ContextToken>();
 
     is_identity::<Context>();
     is_identity::<CancelHandle>();

@@ -12,7 +12,7 @@ use std::path::Path as FilePath;
 const LAYERS: &[&[&str]] = &[
     &["sync"],
     &["error", "payload"],
-    &["state", "list", "admission", "failures"],
+    &["state", "list", "admission", "failures", "listener"],
     &["wait_cell", "values", "places"],
     &["timer"],
     &["node"],
@@ -46,6 +46,7 @@ const HANDLES: &[&str] = &[
     "idle_timeout",
     "monitor",
     "drain",
+    "token",
 ];
 
 /// Crates that only the facade names.

@@ -15,6 +15,8 @@ mod chains;
 mod clock_waits;
 mod clocks;
 mod conformance_table;
+#[cfg(feature = "tokio")]
+mod context_tokens;
 mod deadline_depth;
 mod deadline_edges;
 mod deadline_layers;
@@ -61,6 +63,8 @@ mod leaks;
 mod lifetime;
 mod link_graphs;
 mod links;
+#[cfg(feature = "internal-model")]
+mod listeners;
 mod memory;
 #[cfg(feature = "internal-model")]
 mod mixed;
@@ -113,6 +117,10 @@ mod task_group_sweep;
 #[cfg(feature = "tokio")]
 mod task_group_tokio;
 mod ties;
+#[cfg(feature = "tokio")]
+mod tokens;
+#[cfg(feature = "tokio")]
+mod tokens_in_use;
 #[cfg(feature = "tokio")]
 mod tokio_ends;
 #[cfg(feature = "tokio")]

@@ -151,9 +151,10 @@ ordering lost, a look again left out, a read by a read-modify-write done by a lo
 `Spurious` is no bug: the weak compare-and-swap fails without a reason, and the
 model must stay green. Relaxed asks for nothing, so nothing can be taken from it.
 
-There are no fences and no `SeqCst`. Two things lie below the table and have no
-sites: the value behind `Swap`, which is arc-swap's, and the waker slot of a wait,
-which is atomic-waker's; pins and what is deferred are crossbeam-epoch's.
+There are no fences and no `SeqCst`. Three things lie below the table and have no
+sites: the value behind `Swap`, which is arc-swap's, the waker slot of a wait, which
+is atomic-waker's, and the lock of a listener, which is std's; pins and what is
+deferred are crossbeam-epoch's.
 
 `cargo mutants-gate` plants all that is listed. `ORDERINGS=write cargo test
 orderings` writes the table anew, and `cargo mutants-gate --find` finds the models.

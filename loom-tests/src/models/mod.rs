@@ -9,6 +9,7 @@ mod driver;
 mod group;
 mod idle;
 mod link;
+mod listener;
 mod places;
 mod snapshot;
 mod source;
@@ -207,6 +208,10 @@ models! {
     link::link_diamond_vs_cancel, 2, 1, Kept, "a link to a sibling is done once, and wakes (V16)";
     link::link_cancel_vs_cancel_of_other, 2, 2, Kept, "its own cancel or its parent's, and the cause of that one (V6)";
     link::two_links_vs_cancel, 3, 1, Kept, "links made by two threads are both done";
+    listener::listener_vs_ready, 2, 99, Kept, "a foreign future that is ready while it is first polled is heard, once (Q2, Q3)";
+    listener::listener_vs_early_wake, 2, 99, Kept, "so is one that was woken too early (Q1, Q2)";
+    listener::listener_vs_drop, 2, 99, Kept, "one that nobody listens to any more is dropped, once (Q3)";
+    listener::listener_drop_vs_early_wake, 2, 99, Kept, "also by the thread that polls it just then (Q1, Q3)";
     source::source_vs_derive, 2, 4, Kept, "a source that fires while it is registered is heard";
     source::source_vs_cancel, 2, 2, Kept, "a source or the handle decides (V6)";
     source::source_vs_drop, 2, 2, Full, "a source may fire while its context goes (F1, N7)";

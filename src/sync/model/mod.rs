@@ -23,6 +23,8 @@ use std::cell::{Cell as StdCell, RefCell};
 
 /// The atomics that are wrapped.
 pub(super) mod raw {
+    #[cfg(any(feature = "tokio", feature = "internal-model"))]
+    pub(crate) use super::engine::Mutex;
     pub(crate) use super::engine::{AtomicPtr, AtomicU32, AtomicUsize};
 }
 

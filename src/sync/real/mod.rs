@@ -17,6 +17,8 @@ use std::sync::atomic::Ordering;
 
 /// The atomics that are wrapped.
 pub(super) mod raw {
+    #[cfg(any(feature = "tokio", feature = "internal-model"))]
+    pub(crate) use std::sync::Mutex;
     pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
 }
 

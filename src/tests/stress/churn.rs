@@ -13,6 +13,8 @@ use ctxtree::{Cause, Context, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 use std::task::Waker;
+#[cfg(feature = "tokio")]
+use tokio_util::sync::CancellationToken;
 
 type Step = fn(&Context, usize);
 
@@ -67,6 +69,26 @@ fn timeouts(parent: &Context, i: usize) {
         let now = ctx.deadline().unwrap() - HOUR;
         handle.set_deadline(now);
     }
+}
+
+/// Both ways, on a context and on a token that live long.
+#[cfg(feature = "tokio")]
+fn bridges(parent: &Context, i: usize) {
+    let token = parent.value::<CancellationToken>().expect("handed down");
+    let bridge = parent.cancellation_token();
+    let (ctx, handle) = parent.from_source(token.clone());
+    let own = ctx.cancellation_token().into_token();
+    if i % 4 == 0 {
+        handle.cancel();
+    }
+    if i % 8 == 0 {
+        // Ended by the other side.
+        let part = bridge.token().child_token();
+        let (below, _) = parent.from_source(part.clone());
+        part.cancel();
+        assert!(below.is_cancelled());
+    }
+    assert_eq!(own.is_cancelled(), i % 4 == 0);
 }
 
 struct Bomb;
@@ -172,6 +194,14 @@ fn millions_of_deadlines_come_and_go() {
         stays_flat(watch, parent, pick(2_000_000, 60_000), timeouts);
         assert_eq!(clock.outstanding(), 0);
     });
+}
+
+// V9, V10, V21, P47: tokens of a context, and contexts of a token.
+#[cfg(feature = "tokio")]
+#[test]
+fn a_million_bridges_come_and_go() {
+    let parent = || root().0.with_value(CancellationToken::new());
+    alone(move |watch| stays_flat(watch, parent(), pick(1_000_000, 20_000), bridges));
 }
 
 // V14, V9: what a drop that panics lay in is freed all the same.

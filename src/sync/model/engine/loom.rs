@@ -3,6 +3,8 @@
 use std::task::Waker;
 
 pub(crate) use loom::cell::UnsafeCell;
+#[cfg(any(feature = "tokio", feature = "internal-model"))]
+pub(crate) use loom::sync::Mutex;
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, fence};
 pub(crate) use loom::thread;
 pub(crate) use loom::{explore, stop_exploring};

@@ -5,6 +5,8 @@ use std::task::Waker;
 // Whoever uses these has a schedule point in front.
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, fence};
 
+#[cfg(any(feature = "tokio", feature = "internal-model"))]
+pub(crate) use shuttle::sync::Mutex;
 pub(crate) use shuttle::sync::atomic::AtomicBool;
 pub(crate) use shuttle::thread;
 
